@@ -1,0 +1,473 @@
+-- The allocation engine: one call of allocate_addresses() serves many callers in one transaction and one round trip.
+--
+-- Words: a *fresh* request comes from a node nobody knows and names no address; it can be served in bulk. Whatever
+-- else (an address asked for, a node that comes back) goes one by one through allocate_one().
+--
+-- Locks, always in this order: the rows of the pools concerned (by id), then nodes, then allocations. What is read
+-- before the pools are locked may be out of date afterwards; where that matters it is read again, or a constraint
+-- refuses and the service repeats the call.
+--
+-- The functions forbid sequential scans: PL/pgSQL keeps the plans it made while the tables were empty, and a plan
+-- from then would read the whole table for ever.
+
+-- A dry run is rolled back, but a sequence is not: it looks at the next number and does not take it.
+create function next_allocation_sequence() returns bigint language plpgsql as $$
+begin
+  if current_setting('edge_ipam.dry_run', true) = 'on' then
+    return (select last_value + case when is_called then 1 else 0 end from allocation_sequence);
+  end if;
+  return nextval('allocation_sequence');
+end $$;
+
+-- Gives [lowest, highest] back to the free ranges and joins it with its neighbours. The pool's cursor is a border:
+-- ranges on its two sides stay apart, so that what follows the cursor is always what has rested longest.
+create function put_free(in_pool integer, lowest inet, highest inet) returns void
+language plpgsql set enable_seqscan = off as $$
+declare
+  border inet := (select cursor_address from pools where id = in_pool);
+  neighbour free_ranges;
+begin
+  if border is distinct from lowest - 1 then
+    delete from free_ranges where pool_id = in_pool and last_address = lowest - 1 returning * into neighbour;
+    if found then
+      lowest := neighbour.first_address;
+    end if;
+  end if;
+  select * into neighbour from free_ranges
+    where pool_id = in_pool and last_address > highest order by last_address limit 1;
+  if found and neighbour.first_address = highest + 1 and border is distinct from highest then
+    update free_ranges set first_address = lowest where pool_id = in_pool and last_address = neighbour.last_address;
+  else
+    insert into free_ranges (pool_id, first_address, last_address) values (in_pool, lowest, highest);
+  end if;
+end $$;
+
+-- Takes [lowest, highest] out of the free ranges; false, and nothing changed, unless all of it is free.
+create function take_free(in_pool integer, lowest inet, highest inet) returns boolean
+language plpgsql set enable_seqscan = off as $$
+declare
+  span free_ranges;
+begin
+  select * into span from free_ranges
+    where pool_id = in_pool and last_address >= highest order by last_address limit 1;
+  if not found or span.first_address > lowest then
+    return false;
+  end if;
+  if span.last_address > highest then
+    update free_ranges set first_address = highest + 1 where pool_id = in_pool and last_address = span.last_address;
+  else
+    delete from free_ranges where pool_id = in_pool and last_address = span.last_address;
+  end if;
+  if span.first_address < lowest then
+    insert into free_ranges (pool_id, first_address, last_address) values (in_pool, span.first_address, lowest - 1);
+  end if;
+  return true;
+end $$;
+
+create function is_reserved(in_pool integer, candidate inet) returns boolean
+language sql stable set enable_seqscan = off
+return exists (
+  select from reservations where pool_id = in_pool and candidate between first_address and last_address
+);
+
+-- Turns up to `wanted` addresses of a pool whose quarantine is over into free ones, the longest over first, and says
+-- which. They are not put into the free ranges: the caller hands them out or puts them there. With `reserved`, also
+-- those that lie in a reservation. The caller holds the pool's lock.
+create function end_quarantines(
+  in_pool integer, wanted integer, moment timestamptz, reserved boolean, in_actor text, in_request text
+) returns inet[]
+language plpgsql set enable_seqscan = off as $$
+declare
+  freed inet[];
+begin
+  with over as (
+    select address from allocations
+    where pool_id = in_pool and state = 'quarantined' and quarantine_over(quarantined_until, moment)
+      and (reserved or not is_reserved(in_pool, address))
+    order by quarantined_until limit wanted for update
+  ), gone as (
+    delete from allocations a using over where a.address = over.address returning a.*
+  ), written as (
+    insert into audit (at, action, actor, request_id, node_name, address, pool, before)
+    select moment, 'allocation.freed', in_actor, in_request, node_name, address,
+      (select name from pools where id = in_pool),
+      jsonb_build_object('state', 'quarantined', 'sequence', sequence, 'quarantinedUntil', quarantined_until)
+    from gone
+    returning address
+  )
+  select coalesce(array_agg(address), '{}') into freed from written;
+  if cardinality(freed) > 0 then
+    update pools set held = held - cardinality(freed) where id = in_pool;
+  end if;
+  return freed;
+end $$;
+
+-- The next `wanted` addresses of a pool (fewer, if there are no more): first what is free after the cursor, then what
+-- is free before it, then what has left quarantine and was not swept yet. Its cost depends on `wanted` alone. The
+-- caller holds the pool's lock and puts a row into allocations for each address.
+create function take_next(in_pool integer, wanted integer, moment timestamptz) returns inet[]
+language plpgsql set enable_seqscan = off as $$
+declare
+  border inet := (select cursor_address from pools where id = in_pool);
+  taken inet[] := '{}';
+  emptied inet[] := '{}';
+  span free_ranges;
+  missing integer := wanted;
+begin
+  for span in
+    (select * from free_ranges where pool_id = in_pool and (border is null or last_address > border)
+      order by last_address limit wanted)
+    union all
+    (select * from free_ranges where pool_id = in_pool and last_address <= border
+      order by last_address limit wanted)
+  loop
+    exit when missing = 0;
+    -- Never last - first: in an IPv6 pool that does not fit a bigint.
+    if span.first_address + (missing - 1) < span.last_address then
+      taken := taken || array(select span.first_address + i from generate_series(0, missing - 1) i);
+      update free_ranges set first_address = span.first_address + missing
+        where pool_id = in_pool and last_address = span.last_address;
+    else
+      taken := taken || array(
+        select span.first_address + i from generate_series(0, span.last_address - span.first_address) i
+      );
+      emptied := emptied || span.last_address;
+    end if;
+    missing := wanted - cardinality(taken);
+  end loop;
+  if cardinality(emptied) > 0 then
+    delete from free_ranges where pool_id = in_pool and last_address = any (emptied);
+  end if;
+  if cardinality(taken) > 0 then
+    update pools set cursor_address = taken[cardinality(taken)] where id = in_pool;
+  end if;
+  if missing > 0 then
+    taken := taken || end_quarantines(in_pool, missing, moment, false, 'system', null);
+  end if;
+  return taken;
+end $$;
+
+-- What a request may bring: `patch` holds what the caller said of the node (displayIp, nodeUid, labels); a key that
+-- is absent leaves what is stored, a null clears it.
+create type allocation_request as (
+  ord integer, node_name text, pool text, address inet, patch jsonb, actor text, request_id text
+);
+
+-- Stores what the caller said of a known node and writes what changed into the audit trail. `holding` is the address
+-- and sequence the node has: a node_uid that changes to another takes a new sequence (a second device under the name,
+-- or the same one re-imaged: whoever remembers the old sequence no longer speaks of this one).
+create function update_node(req allocation_request, moment timestamptz) returns void
+language plpgsql set enable_seqscan = off as $$
+declare
+  old nodes;
+  new nodes;
+  holding allocations;
+  in_pool text;
+  new_sequence bigint;
+begin
+  select * into strict old from nodes where name = req.node_name for update;
+  new := old;
+  if req.patch ? 'displayIp' then new.display_ip := req.patch ->> 'displayIp'; end if;
+  if req.patch ? 'nodeUid' then new.node_uid := req.patch ->> 'nodeUid'; end if;
+  if req.patch ? 'labels' then new.labels := nullif(nullif(req.patch -> 'labels', 'null'), '{}'); end if;
+  if new is not distinct from old then
+    return;
+  end if;
+  update nodes set display_ip = new.display_ip, node_uid = new.node_uid, labels = new.labels,
+    revision = revision + 1, updated_at = moment where name = req.node_name;
+  select * into holding from allocations where node_name = req.node_name and state <> 'quarantined';
+  in_pool := (select name from pools where id = holding.pool_id);
+  if old.node_uid is not null and new.node_uid is distinct from old.node_uid and new.node_uid is not null then
+    if holding.address is not null then
+      new_sequence := next_allocation_sequence();
+      update allocations set sequence = new_sequence where address = holding.address;
+    end if;
+    insert into audit (at, action, actor, request_id, node_name, address, pool, before, after)
+    values (moment, 'node.reregistered', req.actor, req.request_id, req.node_name, holding.address, in_pool,
+      jsonb_build_object('nodeUid', old.node_uid, 'sequence', holding.sequence),
+      jsonb_build_object('nodeUid', new.node_uid, 'sequence', new_sequence));
+    old.node_uid := new.node_uid;
+  end if;
+  if new is distinct from old then
+    insert into audit (at, action, actor, request_id, node_name, address, pool, before, after)
+    values (moment, 'node.updated', req.actor, req.request_id, req.node_name, holding.address, in_pool,
+      jsonb_build_object('displayIp', old.display_ip, 'nodeUid', old.node_uid, 'labels', coalesce(old.labels, '{}')),
+      jsonb_build_object('displayIp', new.display_ip, 'nodeUid', new.node_uid, 'labels', coalesce(new.labels, '{}')));
+  end if;
+end $$;
+
+-- For a node that holds an address: the same again, unless it asks for another one.
+create function answer_holder(req allocation_request) returns text
+language plpgsql set enable_seqscan = off as $$
+begin
+  if exists (
+    select from allocations a join pools p on p.id = a.pool_id
+    where a.node_name = req.node_name and a.state <> 'quarantined'
+      and (req.address is distinct from a.address and req.address is not null
+        or req.pool is distinct from p.name and req.pool is not null)
+  ) then
+    return 'allocation_conflict';
+  end if;
+  if req.patch <> '{}' then
+    perform update_node(req, clock_timestamp());
+  end if;
+  return 'existing';
+end $$;
+
+-- One request, every case of it. 'created', 'existing' or the code of a refusal. The caller has locked the pools.
+--
+-- Where the address comes from, in this order: the one asked for; the one the node had last, if nobody else holds it
+-- and its pool is active and fits the request; the next one of the first pool that fits and is not full.
+create function allocate_one(req allocation_request, moment timestamptz) returns text
+language plpgsql set enable_seqscan = off as $$
+declare
+  node nodes;
+  known boolean;
+  back boolean;
+  effective_labels jsonb;
+  wish inet;
+  pool pools;
+  holder allocations;
+  matched boolean := false;
+  was jsonb;
+begin
+  if exists (select from allocations where node_name = req.node_name and state <> 'quarantined') then
+    return answer_holder(req);
+  end if;
+  select * into node from nodes where name = req.node_name for update;
+  known := found;
+  effective_labels := coalesce(
+    case when req.patch ? 'labels' then nullif(req.patch -> 'labels', 'null') else node.labels end, '{}');
+
+  -- The address asked for, or the last one.
+  wish := coalesce(req.address, node.last_address);
+  if wish is not null then
+    select * into pool from pools where cidr >>= wish;
+    back := coalesce(node.last_address = wish, false);
+    if req.address is not null then
+      if pool.id is null or pool.name <> req.pool then return 'address_not_in_pool'; end if;
+      if pool.state <> 'active' then return 'pool_not_active'; end if;
+    elsif pool.id is null or pool.state <> 'active' or pool.name <> req.pool
+      or (req.pool is null and not coalesce(pool.node_selector <@ effective_labels, true)) then
+      wish := null;
+    end if;
+  end if;
+  if wish is not null then
+    select * into holder from allocations where address = wish for update;
+    if holder.address is null then
+      if not take_free(pool.id, wish, wish) then
+        if req.address is not null then return 'address_reserved'; end if;
+        wish := null;
+      end if;
+    elsif is_reserved(pool.id, wish) then
+      if req.address is not null then return 'address_reserved'; end if;
+      wish := null;
+    elsif holder.state <> 'quarantined' then
+      if req.address is not null then return 'address_in_use'; end if;
+      wish := null;
+    elsif quarantine_over(holder.quarantined_until, moment) then
+      insert into audit (at, action, actor, node_name, address, pool, before)
+      values (moment, 'allocation.freed', 'system', holder.node_name, wish, pool.name, jsonb_build_object(
+        'state', 'quarantined', 'sequence', holder.sequence, 'quarantinedUntil', holder.quarantined_until));
+      delete from allocations where address = wish;
+      update pools set held = held - 1 where id = pool.id;
+    elsif holder.node_name = req.node_name and back then
+      was := jsonb_build_object('state', 'quarantined', 'sequence', holder.sequence,
+        'quarantinedUntil', holder.quarantined_until);
+    else
+      if req.address is not null then return 'address_quarantined'; end if;
+      wish := null;
+    end if;
+  end if;
+
+  -- Else the next one of the first pool that fits.
+  if wish is null then
+    for pool in select * from pools
+      where case when req.pool is not null then name = req.pool
+        else state = 'active' and coalesce(node_selector <@ effective_labels, true) end
+      order by priority, name
+    loop
+      if pool.state <> 'active' then return 'pool_not_active'; end if;
+      matched := true;
+      wish := (take_next(pool.id, 1, moment))[1];
+      exit when wish is not null;
+    end loop;
+    if not matched then return 'pool_not_found'; end if;
+    if wish is null then return 'pool_exhausted'; end if;
+  end if;
+
+  if was is null then
+    insert into allocations (address, pool_id, node_name, sequence, allocated_at)
+    values (wish, pool.id, req.node_name, next_allocation_sequence(), moment);
+    update pools set held = held + 1 where id = pool.id;
+  else
+    update allocations set state = 'allocated', quarantined_until = null, registered_at = null,
+      allocated_at = moment, sequence = next_allocation_sequence() where address = wish;
+  end if;
+  if known then
+    update nodes set last_address = wish where name = req.node_name;
+    perform update_node(req, moment);
+  else
+    insert into nodes (name, display_ip, node_uid, labels, last_address, created_at, updated_at)
+    values (req.node_name, req.patch ->> 'displayIp', req.patch ->> 'nodeUid',
+      nullif(nullif(req.patch -> 'labels', 'null'), '{}'), wish, moment, moment);
+  end if;
+  insert into audit (at, action, actor, request_id, node_name, address, pool, before, after)
+  select moment, 'allocation.created', req.actor, req.request_id, req.node_name, wish, pool.name, was,
+    jsonb_strip_nulls(jsonb_build_object('sequence', a.sequence, 'displayIp', n.display_ip, 'nodeUid', n.node_uid))
+  from nodes n join allocations a on a.address = n.last_address where n.name = req.node_name;
+  return 'created';
+end $$;
+
+-- Serves the requests (a JSON array of allocation_request, ord from 1, each node name once) and answers each with its
+-- code and, where the node holds an address now, what it holds.
+create function allocate_addresses(requests jsonb)
+returns table (
+  code text, node_name text, address inet, pool text, state allocation_state, sequence bigint, display_ip text,
+  node_uid text, labels jsonb, allocated_at timestamptz, registered_at timestamptz
+)
+language plpgsql set enable_seqscan = off as $$
+#variable_conflict use_column
+declare
+  reqs allocation_request[];
+  codes text[];
+  fresh integer[] := '{}';
+  single integer[] := '{}';
+  wanted_pools text[];
+  wanted_addresses inet[];
+  any_pool boolean;
+  moment timestamptz;
+  one pools;
+  fitting integer[];
+  got inet[];
+  served integer[] := '{}';
+  addresses inet[] := '{}';
+  pool_ids integer[] := '{}';
+  position integer;
+  i record;
+begin
+  select array_agg(r order by r.ord), array_fill(null::text, array[count(*)::integer]) into reqs, codes
+  from jsonb_populate_recordset(null::allocation_request, requests) r;
+
+  -- Who holds an address already, who is fresh, who needs a closer look.
+  for i in
+    select r.ord, n.name is null and r.address is null as is_fresh, a.address is not null as holds
+    from unnest(reqs) r
+    left join nodes n on n.name = r.node_name
+    left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
+  loop
+    if i.holds then
+      codes[i.ord] := answer_holder(reqs[i.ord]);
+    elsif i.is_fresh then
+      fresh := fresh || i.ord;
+    else
+      single := single || i.ord;
+    end if;
+  end loop;
+
+  if cardinality(fresh) + cardinality(single) > 0 then
+    -- Every pool that may be needed is locked now, in one order, so that two batches cannot wait for each other.
+    select array_agg(distinct r.pool), array_agg(distinct r.address) filter (where r.address is not null),
+      bool_or(r.pool is null and r.address is null)
+    into wanted_pools, wanted_addresses, any_pool
+    from unnest(reqs) r where codes[r.ord] is null;
+    perform from pools p
+    where p.name = any (wanted_pools) or (any_pool and p.state = 'active')
+      or exists (select from unnest(wanted_addresses) w where p.cidr >>= w)
+    order by p.id for update;
+    moment := clock_timestamp();
+
+    foreach position in array single loop
+      codes[position] := allocate_one(reqs[position], moment);
+    end loop;
+
+    for one in
+      select * from pools p
+      where cardinality(fresh) > 0 and (p.name = any (wanted_pools) or (any_pool and p.state = 'active'))
+      order by p.priority, p.name
+    loop
+      select coalesce(array_agg(r.ord order by r.ord), '{}') into fitting
+      from unnest(fresh) f join unnest(reqs) r on r.ord = f
+      where r.pool = one.name or (r.pool is null and one.state = 'active'
+        and (one.node_selector is null or one.node_selector <@ coalesce(nullif(r.patch -> 'labels', 'null'), '{}')));
+      continue when cardinality(fitting) = 0;
+      got := '{}';
+      if one.state = 'active' then
+        got := take_next(one.id, cardinality(fitting), moment);
+        update pools set held = held + cardinality(got) where id = one.id and cardinality(got) > 0;
+        served := served || fitting[1:cardinality(got)];
+        addresses := addresses || got;
+        pool_ids := pool_ids || array_fill(one.id, array[cardinality(got)]);
+      end if;
+      -- Who got nothing here may find something in the next pool; if not, this is what it is told.
+      foreach position in array fitting[cardinality(got) + 1:] loop
+        codes[position] := case when one.state = 'active' then 'pool_exhausted' else 'pool_not_active' end;
+      end loop;
+      fresh := array(select f from unnest(fresh) f where f <> all (fitting[1:cardinality(got)]));
+      exit when cardinality(fresh) = 0;
+    end loop;
+    foreach position in array fresh loop
+      codes[position] := coalesce(codes[position], 'pool_not_found');
+    end loop;
+
+    if cardinality(served) > 0 then
+      -- In the order of names: two batches that meet on a name then wait in one direction only.
+      with handed_out as materialized (
+        select r.*, s.address as given, s.pool_id as from_pool, next_allocation_sequence() as number
+        from unnest(served, addresses, pool_ids) s (ord, address, pool_id) join unnest(reqs) r on r.ord = s.ord
+        order by r.node_name
+      ), new_nodes as (
+        insert into nodes (name, display_ip, node_uid, labels, last_address, created_at, updated_at)
+        select h.node_name, h.patch ->> 'displayIp', h.patch ->> 'nodeUid',
+          nullif(nullif(h.patch -> 'labels', 'null'), '{}'), h.given, moment, moment
+        from handed_out h
+      ), new_allocations as (
+        insert into allocations (address, pool_id, node_name, sequence, allocated_at)
+        select h.given, h.from_pool, h.node_name, h.number, moment from handed_out h
+      )
+      insert into audit (at, action, actor, request_id, node_name, address, pool, after)
+      select moment, 'allocation.created', h.actor, h.request_id, h.node_name, h.given, p.name,
+        jsonb_strip_nulls(jsonb_build_object(
+          'sequence', h.number, 'displayIp', h.patch ->> 'displayIp', 'nodeUid', h.patch ->> 'nodeUid'))
+      from handed_out h join pools p on p.id = h.from_pool;
+      foreach position in array served loop
+        codes[position] := 'created';
+      end loop;
+    end if;
+  end if;
+
+  return query
+    select codes[r.ord], r.node_name, a.address, p.name, a.state, a.sequence, n.display_ip, n.node_uid, n.labels,
+      a.allocated_at, a.registered_at
+    from unnest(reqs) r
+    left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
+    left join nodes n on n.name = r.node_name
+    left join pools p on p.id = a.pool_id
+    order by r.ord;
+end $$;
+
+-- Housekeeping: frees up to `wanted` addresses of a pool whose quarantine is over, and says how many. Skips a pool
+-- that somebody is working on; `patient` waits for it instead.
+create function sweep_pool(in_pool integer, wanted integer, in_actor text, in_request text, patient boolean)
+returns integer
+language plpgsql set enable_seqscan = off as $$
+declare
+  freed inet[];
+  one inet;
+begin
+  if patient then
+    perform from pools where id = in_pool for update;
+  else
+    perform from pools where id = in_pool for update skip locked;
+  end if;
+  if not found then
+    return 0;
+  end if;
+  freed := end_quarantines(in_pool, wanted, clock_timestamp(), true, in_actor, in_request);
+  foreach one in array freed loop
+    if not is_reserved(in_pool, one) then
+      perform put_free(in_pool, one, one);
+    end if;
+  end loop;
+  return cardinality(freed);
+end $$;
