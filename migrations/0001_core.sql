@@ -111,12 +111,18 @@ create table tokens (
   role token_role not null,
   digest bytea not null constraint tokens_digest_key unique,
   name_pattern text,
+  -- Counted where there is a limit, and only there: a row that every allocation writes would be a queue.
+  max_uses integer constraint tokens_max_uses_positive check (max_uses > 0),
+  uses integer not null default 0,
+  expires_at timestamptz,
   description text,
   created_at timestamptz not null default clock_timestamp(),
   last_used_at timestamptz,
   -- The token that the process's own setting made: at most one, so that another setting replaces it.
   bootstrap boolean not null default false,
-  constraint tokens_pattern_only_for_join check (name_pattern is null or role = 'join')
+  constraint tokens_pattern_only_for_join check (name_pattern is null or role = 'join'),
+  constraint tokens_uses_only_for_join check (max_uses is null or role = 'join'),
+  constraint tokens_uses_within_limit check (max_uses is null or uses <= max_uses)
 );
 create unique index tokens_one_bootstrap on tokens (bootstrap) where bootstrap;
 

@@ -1,7 +1,8 @@
 -- The allocation engine: one call of allocate_addresses() serves many callers in one transaction and one round trip.
 --
 -- Words: a *fresh* request comes from a node nobody knows and names no address; it can be served in bulk. Whatever
--- else (an address asked for, a node that comes back) goes one by one through allocate_one().
+-- else (an address asked for, a node that comes back, a token whose uses are counted) goes one by one through
+-- allocate_one().
 --
 -- Locks, always in this order: the rows of the pools concerned (by id), then nodes, then allocations. What is read
 -- before the pools are locked may be out of date afterwards; where that matters it is read again, or a constraint
@@ -148,9 +149,10 @@ begin
 end $$;
 
 -- What a request may bring: `patch` holds what the caller said of the node (displayIp, nodeUid, labels); a key that
--- is absent leaves what is stored, a null clears it.
+-- is absent leaves what is stored, a null clears it. `limited_token` names the caller's token where its uses are
+-- counted: what is created uses one up.
 create type allocation_request as (
-  ord integer, node_name text, pool text, address inet, patch jsonb, actor text, request_id text
+  ord integer, node_name text, pool text, address inet, patch jsonb, actor text, request_id text, limited_token text
 );
 
 -- Stores what the caller said of a known node and writes what changed into the audit trail. `holding` is the address
@@ -236,6 +238,10 @@ begin
   end if;
   select * into node from nodes where name = req.node_name for update;
   known := found;
+  if req.limited_token is not null then
+    perform from tokens where id = req.limited_token and uses < max_uses for update;
+    if not found then return 'forbidden'; end if;
+  end if;
   effective_labels := coalesce(
     case when req.patch ? 'labels' then nullif(req.patch -> 'labels', 'null') else node.labels end, '{}');
 
@@ -316,6 +322,7 @@ begin
   select moment, 'allocation.created', req.actor, req.request_id, req.node_name, wish, pool.name, was,
     jsonb_strip_nulls(jsonb_build_object('sequence', a.sequence, 'displayIp', n.display_ip, 'nodeUid', n.node_uid))
   from nodes n join allocations a on a.address = n.last_address where n.name = req.node_name;
+  update tokens set uses = uses + 1 where id = req.limited_token;
   return 'created';
 end $$;
 
@@ -351,7 +358,7 @@ begin
 
   -- Who holds an address already, who is fresh, who needs a closer look.
   for i in
-    select r.ord, n.name is null and r.address is null as is_fresh, a.address is not null as holds
+    select r.ord, n.name is null and r.address is null and r.limited_token is null as is_fresh, a.address is not null as holds
     from unnest(reqs) r
     left join nodes n on n.name = r.node_name
     left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
@@ -470,4 +477,30 @@ begin
     end if;
   end loop;
   return cardinality(freed);
+end $$;
+
+-- A reservation comes: what is free of [lowest, highest] is free no more. The caller holds the pool's lock.
+create function withdraw_free(in_pool integer, lowest inet, highest inet) returns void
+language plpgsql set enable_seqscan = off as $$
+declare
+  span free_ranges;
+begin
+  for span in
+    select * from free_ranges
+    where pool_id = in_pool and last_address >= lowest and first_address <= highest order by last_address
+  loop
+    perform take_free(in_pool, greatest(span.first_address, lowest), least(span.last_address, highest));
+  end loop;
+end $$;
+
+-- A reservation goes: what nobody holds of [lowest, highest] is free again. The caller holds the pool's lock.
+create function restore_free(in_pool integer, lowest inet, highest inet) returns void
+language plpgsql set enable_seqscan = off as $$
+declare
+  one inet;
+begin
+  perform put_free(in_pool, lowest, highest);
+  for one in select address from allocations where address between lowest and highest loop
+    perform take_free(in_pool, one, one);
+  end loop;
 end $$;

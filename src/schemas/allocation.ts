@@ -1,0 +1,51 @@
+import { type Static, Type } from '@fastify/type-provider-typebox'
+import { Address, closed, Labels, NodeName, NodeUid, nullable, PoolName, Sequence, Time } from './common.js'
+
+export const AllocationState = Type.Union([
+  Type.Literal('allocated'),
+  Type.Literal('registered'),
+  Type.Literal('quarantined'),
+])
+
+export const NewAllocation = Type.Object(
+  {
+    nodeName: NodeName,
+    displayIp: Type.Optional(nullable(Address)),
+    pool: Type.Optional(PoolName),
+    address: Type.Optional(Address),
+    nodeUid: Type.Optional(nullable(NodeUid)),
+    labels: Type.Optional(nullable(Labels)),
+  },
+  { ...closed, examples: [{ nodeName: 'edge-0017', displayIp: '192.168.1.10' }] },
+)
+export type NewAllocation = Static<typeof NewAllocation>
+
+export const Allocation = Type.Object(
+  {
+    nodeName: NodeName,
+    uniqueIp: Address,
+    displayIp: nullable(Type.String()),
+    pool: PoolName,
+    state: AllocationState,
+    sequence: Sequence,
+    nodeUid: nullable(Type.String()),
+    labels: Labels,
+    allocatedAt: Time,
+    registeredAt: nullable(Time),
+    quarantinedUntil: nullable(Time),
+  },
+  { $id: 'Allocation', additionalProperties: false },
+)
+export type Allocation = Static<typeof Allocation>
+
+export const UniqueIp = Type.Object(
+  { nodeName: NodeName, uniqueIp: Address, sequence: Sequence },
+  { $id: 'UniqueIp', additionalProperties: false },
+)
+export type UniqueIp = Static<typeof UniqueIp>
+
+export const Registration = Type.Object(
+  { nodeUid: Type.Optional(nullable(NodeUid)), reportedIp: Type.Optional(nullable(Address)) },
+  { ...closed, examples: [{ nodeUid: '6f1c0f5e-6d0e-4a53-9b8c-0c7d4b9f3a11', reportedIp: '10.213.0.17' }] },
+)
+export type Registration = Static<typeof Registration>

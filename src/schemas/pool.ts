@@ -1,0 +1,74 @@
+import { type Static, Type } from '@fastify/type-provider-typebox'
+import { Address, Cidr, closed, Labels, nullable, PoolName, Text, Time } from './common.js'
+
+export const Utilization = Type.Object(
+  {
+    capacity: Type.BigInt(),
+    allocated: Type.BigInt(),
+    quarantined: Type.BigInt(),
+    reserved: Type.BigInt(),
+    free: Type.BigInt(),
+  },
+  {
+    $id: 'Utilization',
+    additionalProperties: false,
+    description: 'Exact integers, however large: allocated + quarantined + reserved + free = capacity.',
+  },
+)
+export type Utilization = Static<typeof Utilization>
+
+export const PoolState = Type.Union([Type.Literal('active'), Type.Literal('draining'), Type.Literal('disabled')], {
+  description: '`draining` gives nothing new, `disabled` also registers nobody who is not registered yet.',
+})
+
+export const NewReservation = Type.Object(
+  { start: Address, end: Type.Optional(Address), reason: Type.String({ format: 'text', minLength: 1, maxLength: 1024 }) },
+  { ...closed, examples: [{ start: '10.213.0.1', end: '10.213.0.9', reason: 'gateways' }] },
+)
+export type NewReservation = Static<typeof NewReservation>
+
+export const Reservation = Type.Object(
+  { id: Type.String(), start: Address, end: Address, reason: Type.String(), createdAt: Time },
+  { $id: 'Reservation', additionalProperties: false },
+)
+export type Reservation = Static<typeof Reservation>
+
+const quarantineSeconds = Type.Integer({
+  minimum: 0,
+  maximum: 31_536_000,
+  description: 'How long a released address rests before somebody else may have it.',
+})
+const priority = Type.Integer({ minimum: -1_000_000, maximum: 1_000_000, description: 'The lower, the earlier.' })
+
+export const NewPool = Type.Object(
+  {
+    name: PoolName,
+    cidr: Cidr,
+    reservations: Type.Optional(Type.Array(NewReservation, { maxItems: 1000 })),
+    quarantineSeconds: Type.Optional({ ...quarantineSeconds, default: 3600 }),
+    priority: Type.Optional({ ...priority, default: 100 }),
+    nodeSelector: Type.Optional(nullable(Labels)),
+    state: Type.Optional(PoolState),
+    description: Type.Optional(nullable(Text)),
+  },
+  { ...closed, examples: [{ name: 'default', cidr: '10.213.0.0/16', quarantineSeconds: 3600 }] },
+)
+export type NewPool = Static<typeof NewPool>
+
+export const Pool = Type.Object(
+  {
+    name: PoolName,
+    cidr: Cidr,
+    state: PoolState,
+    priority,
+    nodeSelector: nullable(Labels),
+    quarantineSeconds,
+    description: nullable(Type.String()),
+    reservations: Type.Array(Reservation),
+    utilization: Utilization,
+    createdAt: Time,
+    updatedAt: Time,
+  },
+  { $id: 'Pool', additionalProperties: false },
+)
+export type Pool = Static<typeof Pool>

@@ -1,0 +1,196 @@
+import { sql } from 'kysely'
+import type { AllocationState } from '../core/lifecycle.js'
+import type { Executor } from './database.js'
+import type { Labels } from './schema.js'
+
+/** One caller's wish, as the engine of migrations/0002 takes it. */
+export interface AllocationRequest {
+  nodeName: string
+  pool: string | null
+  address: string | null
+  /** What the caller said of the node: an absent key leaves what is stored, null clears it. */
+  patch: { displayIp?: string | null; nodeUid?: string | null; labels?: Labels | null }
+  actor: string
+  requestId: string
+  /** The caller's token, where its uses are counted. */
+  limitedToken: string | null
+}
+
+/** What a node holds. */
+export interface HeldRow {
+  node_name: string
+  address: string
+  pool: string
+  state: AllocationState
+  sequence: number
+  display_ip: string | null
+  node_uid: string | null
+  labels: Labels | null
+  allocated_at: Date
+  registered_at: Date | null
+}
+
+export interface AllocationRow extends HeldRow {
+  quarantined_until: Date | null
+}
+
+/** An outcome: 'created', 'existing', or why not; the rest says what the node holds now, if anything. */
+export type AllocationOutcome = { code: string; node_name: string } & (HeldRow | { address: null })
+
+/**
+ * Serves the requests in one transaction and one round trip; the answers come in their order.
+ * Each node name once. Names, addresses and pools are as the wire had them, already checked.
+ */
+export async function allocateBatch(
+  db: Executor,
+  requests: readonly AllocationRequest[],
+): Promise<AllocationOutcome[]> {
+  const wire = requests.map((request, index) => ({
+    ord: index + 1,
+    node_name: request.nodeName,
+    pool: request.pool,
+    address: request.address,
+    patch: request.patch,
+    actor: request.actor,
+    request_id: request.requestId,
+    limited_token: request.limitedToken,
+  }))
+  const result = await sql<AllocationOutcome>`
+    select code, node_name, host(address) as address, pool, state, sequence, display_ip, node_uid, labels,
+      allocated_at, registered_at
+    from allocate_addresses(${JSON.stringify(wire)}::jsonb)`.execute(db)
+  return result.rows
+}
+
+/** The unique IPs of these nodes; who holds none is missing. */
+export async function uniqueIps(
+  db: Executor,
+  names: readonly string[],
+): Promise<{ node_name: string; address: string; sequence: number }[]> {
+  const result = await sql<{ node_name: string; address: string; sequence: number }>`
+    select a.node_name, host(a.address) as address, a.sequence
+    from unnest(${names}::text[]) wanted (name)
+    join allocations a on a.node_name = wanted.name and a.state <> 'quarantined'`.execute(db)
+  return result.rows
+}
+
+/** Every address that is not free, joined with what is known of its node. */
+function notFree(db: Executor) {
+  return db
+    .selectFrom('allocations as a')
+    .innerJoin('pools as p', 'p.id', 'a.pool_id')
+    .leftJoin('nodes as n', 'n.name', 'a.node_name')
+    .select([
+      sql<string>`host(a.address)`.as('address'),
+      'a.node_name',
+      'p.name as pool',
+      'a.state',
+      'a.sequence',
+      'n.display_ip',
+      'n.node_uid',
+      'n.labels',
+      'a.allocated_at',
+      'a.registered_at',
+      'a.quarantined_until',
+    ])
+    .where(sql<boolean>`(a.state <> 'quarantined' or not quarantine_over(a.quarantined_until, now()))`)
+}
+
+export interface AllocationFilter {
+  pool?: string
+  state?: AllocationState
+  nodeName?: string
+  displayIp?: string
+  cidr?: string
+  address?: string
+}
+
+/** A page of what is not free, by address. */
+export function listAllocations(
+  db: Executor,
+  filter: AllocationFilter,
+  page: { limit: number; after: string | null },
+): Promise<AllocationRow[]> {
+  let query = notFree(db).orderBy('a.address').limit(page.limit)
+  if (filter.pool !== undefined) query = query.where('p.name', '=', filter.pool)
+  if (filter.state !== undefined) query = query.where('a.state', '=', filter.state)
+  if (filter.nodeName !== undefined) query = query.where('a.node_name', '=', filter.nodeName)
+  if (filter.displayIp !== undefined) query = query.where('n.display_ip', '=', filter.displayIp)
+  if (filter.cidr !== undefined) query = query.where(sql<boolean>`a.address <<= ${filter.cidr}::cidr`)
+  if (filter.address !== undefined) query = query.where(sql<boolean>`a.address = ${filter.address}::inet`)
+  if (page.after !== null) query = query.where(sql<boolean>`a.address > ${page.after}::inet`)
+  return query.execute()
+}
+
+/** The row of an address, or the present (else the last) one of a node, locked until the transaction ends. */
+export interface LockedAllocation {
+  address: string
+  pool_id: number
+  node_name: string
+  state: AllocationState
+  sequence: number
+  registered_at: Date | null
+  quarantined_until: Date | null
+  /** The quarantine has ended: the address is free, the row is a leftover. */
+  over: boolean
+  /** It is the address that its node has now or had last (not so for a node that is forgotten). */
+  latest: boolean
+}
+
+function locked(db: Executor) {
+  return db
+    .selectFrom('allocations as a')
+    .select([
+      sql<string>`host(a.address)`.as('address'),
+      'a.pool_id',
+      'a.node_name',
+      'a.state',
+      'a.sequence',
+      'a.registered_at',
+      'a.quarantined_until',
+      sql<boolean>`coalesce(quarantine_over(a.quarantined_until, clock_timestamp()), false)`.as('over'),
+      sql<boolean>`exists (select from nodes n where n.name = a.node_name and n.last_address = a.address)`.as('latest'),
+    ])
+    .forUpdate('a')
+}
+
+export function lockAllocationByAddress(db: Executor, address: string): Promise<LockedAllocation | undefined> {
+  return locked(db).where(sql<boolean>`a.address = ${address}::inet`).executeTakeFirst()
+}
+
+export async function lockAllocationByNode(db: Executor, nodeName: string): Promise<LockedAllocation | undefined> {
+  const holding = await locked(db).where('a.node_name', '=', nodeName).where('a.state', '<>', 'quarantined').execute()
+  if (holding[0]) return holding[0]
+  return locked(db)
+    .where('a.state', '=', 'quarantined')
+    .where(sql<boolean>`a.address = (select last_address from nodes where name = ${nodeName})`)
+    .where('a.node_name', '=', nodeName)
+    .executeTakeFirst()
+}
+
+/** Sends an address into quarantine, for as long as its pool says, by the database's clock. */
+export async function quarantine(db: Executor, address: string): Promise<void> {
+  await sql`
+    update allocations a set state = 'quarantined',
+      quarantined_until = clock_timestamp() + make_interval(secs => p.quarantine_seconds)
+    from pools p where p.id = a.pool_id and a.address = ${address}::inet`.execute(db)
+}
+
+export async function markRegistered(db: Executor, address: string): Promise<void> {
+  await sql`
+    update allocations set state = 'registered', registered_at = clock_timestamp()
+    where address = ${address}::inet and state = 'allocated'`.execute(db)
+}
+
+/** Frees up to `wanted` addresses whose quarantine is over; with `patient`, waits for a pool that is busy. */
+export async function sweepPool(
+  db: Executor,
+  poolId: number,
+  wanted: number,
+  by: { actor: string; requestId: string | null; patient: boolean },
+): Promise<number> {
+  const result = await sql<{ freed: number }>`
+    select sweep_pool(${poolId}::integer, ${wanted}::integer, ${by.actor}::text, ${by.requestId}::text, ${by.patient})
+      as freed`.execute(db)
+  return result.rows[0]?.freed ?? 0
+}

@@ -1,0 +1,49 @@
+import { Kysely, PostgresDialect } from 'kysely'
+import pg from 'pg'
+import type { Database } from './schema.js'
+
+/** Whoever runs a statement: the database itself, or a transaction in it. */
+export type Executor = Kysely<Database>
+
+/** A statement that got no answer in this time (ms) has failed: callers are promised an answer within five seconds. */
+export const STATEMENT_TIMEOUT = 4_000
+
+/** Integers of 64 bits are numbers where they fit one exactly; nothing of ours ever leaves that range. */
+const types = {
+  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
+    oid === pg.types.builtins.INT8
+      ? (text: string) => Number(text)
+      : pg.types.getTypeParser(oid, format as 'text' | undefined),
+} as pg.CustomTypesConfig
+
+/**
+ * Opens a pool of connections. Nothing is connected yet: the first statement does that.
+ * @param options.url `postgres://…`
+ * @param options.onError told of a connection that broke while nobody used it
+ */
+export function openDatabase(options: {
+  url: string
+  connections: number
+  onError: (error: Error) => void
+  /** Wait as long as it takes: for migrations, which may be long and wait for each other. */
+  patient?: boolean
+}): Kysely<Database> {
+  const pool = new pg.Pool({
+    connectionString: options.url,
+    application_name: 'edge-ipam',
+    max: options.connections,
+    types,
+    connectionTimeoutMillis: 3_000,
+    ...(options.patient
+      ? {}
+      : {
+          query_timeout: STATEMENT_TIMEOUT,
+          statement_timeout: STATEMENT_TIMEOUT,
+          idle_in_transaction_session_timeout: 10_000,
+        }),
+    keepAlive: true,
+  })
+  // Without a listener a connection that breaks in the pool would end the process.
+  pool.on('error', options.onError)
+  return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+}

@@ -1,0 +1,233 @@
+import { sql } from 'kysely'
+import type { Executor } from './database.js'
+import type { PoolState } from './schema.js'
+
+export interface PoolRow {
+  id: number
+  name: string
+  cidr: string
+  state: PoolState
+  priority: number
+  node_selector: Record<string, string> | null
+  quarantine_seconds: number
+  description: string | null
+  revision: number
+  created_at: Date
+  updated_at: Date
+  /** Addresses that a node holds. */
+  allocated: number
+  /** Addresses in quarantine that no reservation covers. */
+  quarantined: number
+}
+
+export interface ReservationRow {
+  id: number
+  pool_id: number
+  start: string
+  end: string
+  reason: string
+  created_at: Date
+}
+
+/**
+ * Pools with what their utilisation is computed from, in one statement and so at one instant. `held` counts every row
+ * of allocations, so what is allocated is that less the quarantined: the cost does not grow with what is allocated.
+ */
+function pools(db: Executor) {
+  return db
+    .selectFrom('pools as p')
+    .select([
+      'p.id',
+      'p.name',
+      'p.cidr',
+      'p.state',
+      'p.priority',
+      'p.node_selector',
+      'p.quarantine_seconds',
+      'p.description',
+      'p.revision',
+      'p.created_at',
+      'p.updated_at',
+      sql<number>`p.held - (
+        select count(*) from allocations a where a.pool_id = p.id and a.state = 'quarantined'
+      )`.as('allocated'),
+      sql<number>`(
+        select count(*) from allocations a
+        where a.pool_id = p.id and a.state = 'quarantined' and not quarantine_over(a.quarantined_until, now())
+          and not is_reserved(p.id, a.address)
+      )`.as('quarantined'),
+    ])
+}
+
+export function findPool(db: Executor, name: string): Promise<PoolRow | undefined> {
+  return pools(db).where('p.name', '=', name).executeTakeFirst()
+}
+
+export function listPools(db: Executor, page: { limit: number; after: string | null }): Promise<PoolRow[]> {
+  let query = pools(db).orderBy('p.name').limit(page.limit)
+  if (page.after !== null) query = query.where('p.name', '>', page.after)
+  return query.execute()
+}
+
+/** The pools' reservations, by address. */
+export function listReservations(db: Executor, poolIds: readonly number[]): Promise<ReservationRow[]> {
+  if (poolIds.length === 0) return Promise.resolve([])
+  return reservations(db).where('r.pool_id', 'in', poolIds).orderBy('r.first_address').execute()
+}
+
+export function pageOfReservations(
+  db: Executor,
+  poolId: number,
+  page: { limit: number; after: string | null },
+): Promise<ReservationRow[]> {
+  let query = reservations(db).where('r.pool_id', '=', poolId).orderBy('r.first_address').limit(page.limit)
+  if (page.after !== null) query = query.where(sql<boolean>`r.first_address > ${page.after}::inet`)
+  return query.execute()
+}
+
+function reservations(db: Executor) {
+  return db
+    .selectFrom('reservations as r')
+    .select([
+      'r.id',
+      'r.pool_id',
+      sql<string>`host(r.first_address)`.as('start'),
+      sql<string>`host(r.last_address)`.as('end'),
+      'r.reason',
+      'r.created_at',
+    ])
+}
+
+export async function anyPool(db: Executor): Promise<boolean> {
+  return (await db.selectFrom('pools').select('id').limit(1).executeTakeFirst()) !== undefined
+}
+
+export function poolByName(db: Executor, name: string): Promise<{ id: number; cidr: string } | undefined> {
+  return db.selectFrom('pools').select(['id', 'cidr']).where('name', '=', name).executeTakeFirst()
+}
+
+export function poolThatOverlaps(db: Executor, cidr: string): Promise<{ name: string; cidr: string } | undefined> {
+  return db
+    .selectFrom('pools')
+    .select(['name', 'cidr'])
+    .where(sql<boolean>`cidr && ${cidr}::cidr`)
+    .orderBy('name')
+    .executeTakeFirst()
+}
+
+/** Keeps allocation out of the pool until the transaction ends. */
+export async function lockPool(db: Executor, name: string): Promise<{ id: number; cidr: string; revision: number } | undefined> {
+  return db
+    .selectFrom('pools')
+    .select(['id', 'cidr', 'revision'])
+    .where('name', '=', name)
+    .forUpdate()
+    .executeTakeFirst()
+}
+
+export async function insertPool(
+  db: Executor,
+  pool: {
+    name: string
+    cidr: string
+    state: PoolState
+    priority: number
+    nodeSelector: Record<string, string> | null
+    quarantineSeconds: number
+    description: string | null
+    usable: { first: string; last: string }
+  },
+): Promise<number> {
+  const { id } = await db
+    .insertInto('pools')
+    .values({
+      name: pool.name,
+      cidr: pool.cidr,
+      state: pool.state,
+      priority: pool.priority,
+      node_selector: pool.nodeSelector && JSON.stringify(pool.nodeSelector),
+      quarantine_seconds: pool.quarantineSeconds,
+      description: pool.description,
+    })
+    .returning('id')
+    .executeTakeFirstOrThrow()
+  await db
+    .insertInto('free_ranges')
+    .values({ pool_id: id, first_address: pool.usable.first, last_address: pool.usable.last })
+    .execute()
+  return id
+}
+
+export async function deletePool(db: Executor, id: number): Promise<void> {
+  await db.deleteFrom('pools').where('id', '=', id).execute()
+}
+
+/** How many addresses of the pool nodes hold, and how many are in quarantine still. */
+export async function countBusy(db: Executor, poolId: number): Promise<number> {
+  const row = await db
+    .selectFrom('allocations')
+    .select(sql<number>`count(*)`.as('busy'))
+    .where('pool_id', '=', poolId)
+    .where(sql<boolean>`(state <> 'quarantined' or not quarantine_over(quarantined_until, clock_timestamp()))`)
+    .executeTakeFirstOrThrow()
+  return row.busy
+}
+
+/** An address of the range that a node holds, if there is one. */
+export function heldWithin(db: Executor, first: string, last: string): Promise<{ address: string } | undefined> {
+  return db
+    .selectFrom('allocations')
+    .select(sql<string>`host(address)`.as('address'))
+    .where('state', '<>', 'quarantined')
+    .where(sql<boolean>`address between ${first}::inet and ${last}::inet`)
+    .orderBy('allocations.address')
+    .limit(1)
+    .executeTakeFirst()
+}
+
+export function reservationThatOverlaps(
+  db: Executor,
+  first: string,
+  last: string,
+): Promise<{ start: string; end: string } | undefined> {
+  return db
+    .selectFrom('reservations')
+    .select([sql<string>`host(first_address)`.as('start'), sql<string>`host(last_address)`.as('end')])
+    .where(sql<boolean>`address_range(first_address, last_address, '[]') && address_range(${first}, ${last}, '[]')`)
+    .executeTakeFirst()
+}
+
+/** Stores a reservation and takes its addresses out of the free ranges. The pool is locked. */
+export async function insertReservation(
+  db: Executor,
+  reservation: { poolId: number; first: string; last: string; reason: string },
+): Promise<{ id: number; created_at: Date }> {
+  await sql`select withdraw_free(${reservation.poolId}, ${reservation.first}::inet, ${reservation.last}::inet)`.execute(db)
+  return db
+    .insertInto('reservations')
+    .values({
+      pool_id: reservation.poolId,
+      first_address: reservation.first,
+      last_address: reservation.last,
+      reason: reservation.reason,
+    })
+    .returning(['id', 'created_at'])
+    .executeTakeFirstOrThrow()
+}
+
+/** Removes a reservation and gives back what nobody holds of `usable`, its part of the pool's usable range. */
+export async function deleteReservation(
+  db: Executor,
+  poolId: number,
+  id: number,
+  usable: { first: string; last: string } | null,
+): Promise<void> {
+  await db.deleteFrom('reservations').where('id', '=', id).execute()
+  if (usable) {
+    await sql`select restore_free(${poolId}, ${usable.first}::inet, ${usable.last}::inet)`.execute(db)
+  }
+}
+
+export function findReservation(db: Executor, poolId: number, id: number): Promise<ReservationRow | undefined> {
+  return reservations(db).where('r.pool_id', '=', poolId).where('r.id', '=', id).executeTakeFirst()
+}

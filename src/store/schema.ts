@@ -1,0 +1,120 @@
+import type { ColumnType, Generated } from 'kysely'
+import type { AllocationState } from '../core/lifecycle.js'
+
+/** The tables as migrations/ made them. `inet` and `cidr` travel as text; PostgreSQL says what they are. */
+export interface Database {
+  pools: PoolsTable
+  reservations: ReservationsTable
+  free_ranges: FreeRangesTable
+  allocations: AllocationsTable
+  nodes: NodesTable
+  tokens: TokensTable
+  audit: AuditTable
+}
+
+export type Labels = Record<string, string>
+export type PoolState = 'active' | 'draining' | 'disabled'
+export type TokenRole = 'admin' | 'join' | 'cloudcore' | 'northbound' | 'auditor'
+export const auditActions = [
+  'pool.created',
+  'pool.updated',
+  'pool.deleted',
+  'reservation.created',
+  'reservation.deleted',
+  'networks.replaced',
+  'allocation.created',
+  'allocation.registered',
+  'allocation.released',
+  'allocation.freed',
+  'node.updated',
+  'node.reregistered',
+  'node.deleted',
+  'token.created',
+  'token.deleted',
+] as const
+export type AuditAction = (typeof auditActions)[number]
+
+/** A JSON column: read as a value, written as text. */
+type Json<T> = ColumnType<T | null, string | null | undefined, string | null>
+type Nullable<T> = ColumnType<T | null, T | null | undefined, T | null>
+
+export interface PoolsTable {
+  id: Generated<number>
+  name: string
+  cidr: string
+  state: Generated<PoolState>
+  priority: Generated<number>
+  node_selector: Json<Labels>
+  quarantine_seconds: Generated<number>
+  description: Nullable<string>
+  held: Generated<number>
+  cursor_address: Nullable<string>
+  revision: Generated<number>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+export interface ReservationsTable {
+  id: Generated<number>
+  pool_id: number
+  first_address: string
+  last_address: string
+  reason: string
+  created_at: Generated<Date>
+}
+
+export interface FreeRangesTable {
+  pool_id: number
+  first_address: string
+  last_address: string
+}
+
+export interface AllocationsTable {
+  address: string
+  pool_id: number
+  node_name: string
+  state: Generated<AllocationState>
+  sequence: number
+  allocated_at: Date
+  registered_at: Nullable<Date>
+  quarantined_until: Nullable<Date>
+}
+
+export interface NodesTable {
+  name: string
+  display_ip: Nullable<string>
+  last_address: Nullable<string>
+  node_uid: Nullable<string>
+  reported_ip: Nullable<string>
+  labels: Json<Labels>
+  revision: Generated<number>
+  created_at: Generated<Date>
+  updated_at: Generated<Date>
+}
+
+export interface TokensTable {
+  id: string
+  role: TokenRole
+  digest: Buffer
+  name_pattern: Nullable<string>
+  max_uses: Nullable<number>
+  uses: Generated<number>
+  expires_at: Nullable<Date>
+  description: Nullable<string>
+  created_at: Generated<Date>
+  last_used_at: Nullable<Date>
+  bootstrap: Generated<boolean>
+}
+
+export interface AuditTable {
+  id: Generated<number>
+  at: Date
+  action: AuditAction
+  actor: string
+  request_id: Nullable<string>
+  node_name: Nullable<string>
+  address: Nullable<string>
+  pool: Nullable<string>
+  before: Json<Record<string, unknown>>
+  after: Json<Record<string, unknown>>
+}
