@@ -110,7 +110,10 @@ async function build() {
     ],
     'Building',
   )
-  if (code !== 0) fail(`${output.trim()}\n\nThe build failed; the compiler's words are above.`)
+  if (code !== 0) {
+    await rm(fresh, { recursive: true, force: true })
+    fail(`${output.trim()}\n\nThe build failed; the compiler's words are above.`)
+  }
   // What the compiler does not copy: pages, scripts, SQL.
   await cp(join(root, 'src'), out, { recursive: true, filter: (source) => extname(source) !== '.ts' })
   await writeFile(join(out, '.stamp'), hash)

@@ -36,12 +36,12 @@ async function tests() {
   try {
     const tap = join(folder, 'results.tap')
     // With no terminal tap would write its raw results, and with an output file each line of them twice.
-    const reporter = process.stdout.isTTY ? 'base' : 'terse'
-    const chosen = args.some((arg) => /^(-R|--reporter)/.test(arg)) ? [] : [`--reporter=${reporter}`]
-    const code = await runNode(
-      [bin('tap', 'dist', 'esm', 'run.mjs'), `--output-file=${tap}`, ...chosen, ...args],
-      server === undefined ? {} : { EDGE_IPAM_TEST_EMBEDDED_URL: server.url },
-    )
+    const chosen = args.some((arg) => /^(-R|--reporter)/.test(arg)) ? [] : ['--reporter=base']
+    const code = await runNode([bin('tap', 'dist', 'esm', 'run.mjs'), `--output-file=${tap}`, ...chosen, ...args], {
+      ...(server === undefined ? {} : { EDGE_IPAM_TEST_EMBEDDED_URL: server.url }),
+      // Has the reporter append lines instead of redrawing them.
+      ...(process.stdout.isTTY ? {} : { CONTINUOUS_INTEGRATION: '1' }),
+    })
     return report(await readFile(tap, 'utf8').catch(() => ''), code)
   } finally {
     await server?.stop()
@@ -60,6 +60,8 @@ async function testServer(folder) {
 function report(tap, code) {
   const summary = [...tap.matchAll(/^# \{ (total: .*) \}$/gm)].at(-1)?.[1] ?? ''
   const count = (name) => Number(new RegExp(`\\b${name}: (\\d+)`).exec(summary)?.[1] ?? 0)
+  // On a terminal tap has shown them itself.
+  if (!process.stdout.isTTY) console.log(failures(tap).join('\n'))
   const left = skipped(tap)
   const failed = Math.max(count('fail'), code === 0 ? 0 : 1)
   let exitCode = code
@@ -72,19 +74,45 @@ function report(tap, code) {
   return exitCode
 }
 
-/** "file > test > test: reason" for every skipped or to-do test, from the indentation of tap's output. */
-function skipped(tap) {
+/** Every result line of tap's output with the names of the tests around it, and the indented details that follow it. */
+function* results(tap) {
   const names = []
-  const found = []
-  for (const line of tap.split('\n')) {
-    const depth = (line.length - line.trimStart().length) / 4
+  const lines = tap.split('\n')
+  for (const [index, line] of lines.entries()) {
+    const indent = line.length - line.trimStart().length
+    const depth = indent / 4
     const opened = /^ *# Subtest: (.*)$/.exec(line)
     if (opened) names[depth] = opened[1]
-    const skip = /^ *(?:not )?ok \d+(?: - (.*?))? # (?:SKIP|TODO)\b ?(.*)$/.exec(line)
-    if (skip)
-      found.push(
-        `${[...names.slice(0, depth), skip[1]].join(' > ')}: ${skip[2].replace(/ ?# time=.*$/, '') || 'no reason given'}`,
-      )
+    const point = /^ *(not )?ok \d+(?: - (.*?))?(?: # (SKIP|TODO)\b ?(.*?))?(?: ?# time=.*)?$/.exec(line)
+    if (!point) continue
+    const details = []
+    const inside = ' '.repeat(indent + 2)
+    if (lines[index + 1] === `${inside}---`) {
+      for (let at = index + 2; at < lines.length && lines[at] !== `${inside}...`; at++) {
+        details.push(lines[at].slice(indent))
+      }
+    }
+    const path = [...names.slice(0, depth), point[2] ?? '(no name)'].join(' > ')
+    yield { depth, path, failed: point[1] !== undefined && !point[3], left: point[3], reason: point[4], details }
   }
-  return found
+}
+
+function skipped(tap) {
+  const left = [...results(tap)].filter((result) => result.left)
+  return left.map(({ path, reason }) => `${path}: ${reason || 'no reason given'}`)
+}
+
+/** The failed assertions; a file only when none of its assertions did (it crashed, or took too long). */
+function failures(tap) {
+  const shown = []
+  let explained = false
+  for (const { depth, path, failed, details } of results(tap)) {
+    const assertion = details.some((line) => /^ +(diff|stack|tapCaught|compare):/.test(line))
+    if (failed && (assertion || (depth === 0 && !explained))) {
+      shown.push(`\nFAILED ${path}`, ...details)
+      explained = true
+    }
+    if (depth === 0) explained = false
+  }
+  return shown
 }
