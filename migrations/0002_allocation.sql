@@ -487,8 +487,9 @@ declare
 begin
   for span in
     select * from free_ranges
-    where pool_id = in_pool and last_address >= lowest and first_address <= highest order by last_address
+    where pool_id = in_pool and last_address >= lowest order by last_address
   loop
+    exit when span.first_address > highest;
     perform take_free(in_pool, greatest(span.first_address, lowest), least(span.last_address, highest));
   end loop;
 end $$;

@@ -69,14 +69,12 @@ export function globProblem(pattern: string): string | null {
     : 'A name pattern has only lower-case letters, digits, hyphens and dots, * for any run of characters and ? for one.'
 }
 
+// As Kubernetes has it: 253 characters in all, and no limit for the parts between the dots.
 function subdomainProblem(what: string, name: string): string | null {
   if (name === '') return `${what} is missing.`
   if (name.length > MAX_SUBDOMAIN) return `${what} has at most ${MAX_SUBDOMAIN} characters; shorten it.`
   if (/[A-Z]/.test(name)) return `${what} is in lower case; write its capitals small.`
   const parts = name.split('.')
-  if (parts.some((part) => part.length > MAX_DNS_LABEL)) {
-    return `${what} has at most ${MAX_DNS_LABEL} characters between its dots; shorten that part.`
-  }
   return parts.every((part) => DNS_LABEL.test(part))
     ? null
     : `${what} has only lower-case letters, digits, hyphens and dots, and each part between dots starts and ends with a letter or digit.`

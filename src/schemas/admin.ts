@@ -60,3 +60,24 @@ export const AuditRow = Type.Object(
   { $id: 'AuditRow', additionalProperties: false },
 )
 export type AuditRow = Static<typeof AuditRow>
+
+export const AuditAction = Type.Union(
+  [
+    Type.Literal('pool.created'),
+    Type.Literal('pool.updated'),
+    Type.Literal('pool.deleted'),
+    Type.Literal('reservation.created'),
+    Type.Literal('reservation.deleted'),
+    Type.Literal('networks.replaced'),
+    Type.Literal('allocation.created'),
+    Type.Literal('allocation.registered'),
+    Type.Literal('allocation.released'),
+    Type.Literal('allocation.freed'),
+    Type.Literal('node.updated'),
+    Type.Literal('node.reregistered'),
+    Type.Literal('node.deleted'),
+    Type.Literal('token.created'),
+    Type.Literal('token.deleted'),
+  ],
+  { description: 'What was done.' },
+)

@@ -23,7 +23,7 @@ export const Time = Type.String({ format: 'date-time', examples: ['2026-11-21T08
 export const Text = Type.String({ format: 'text', maxLength: 1024 })
 export const NodeUid = Type.String({ format: 'text', minLength: 1, maxLength: 253 })
 export const Labels = Type.Record(Type.String(), Type.String(), {
-  format: 'labels',
+  'x-labels': true,
   maxProperties: 64,
   description: 'Labels by the rules of Kubernetes.',
   examples: [{ site: 'hamburg-3' }],
@@ -32,7 +32,7 @@ export type Labels = Static<typeof Labels>
 
 /** Labels in a PATCH: they merge, and a null takes one away. */
 export const LabelsPatch = Type.Record(Type.String(), nullable(Type.String()), {
-  format: 'labels',
+  'x-labels': true,
   maxProperties: 64,
   description: 'Merged into the labels there are; null removes one.',
 })

@@ -1,13 +1,16 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
 import { Address, Cidr, closed, Labels, nullable, PoolName, Text, Time } from './common.js'
 
+/** An integer that may be larger than a double is exact for: 2^80 addresses in a /48. */
+const Count = Type.Unsafe<bigint>({ type: 'integer', minimum: 0 })
+
 export const Utilization = Type.Object(
   {
-    capacity: Type.BigInt(),
-    allocated: Type.BigInt(),
-    quarantined: Type.BigInt(),
-    reserved: Type.BigInt(),
-    free: Type.BigInt(),
+    capacity: Count,
+    allocated: Count,
+    quarantined: Count,
+    reserved: Count,
+    free: Count,
   },
   {
     $id: 'Utilization',

@@ -62,20 +62,23 @@ export async function allocateBatch(
   return result.rows
 }
 
+export interface UniqueIpRow {
+  node_name: string
+  address: string
+  sequence: number
+}
+
 /** The unique IPs of these nodes; who holds none is missing. */
-export async function uniqueIps(
-  db: Executor,
-  names: readonly string[],
-): Promise<{ node_name: string; address: string; sequence: number }[]> {
-  const result = await sql<{ node_name: string; address: string; sequence: number }>`
+export async function uniqueIps(db: Executor, names: readonly string[]): Promise<UniqueIpRow[]> {
+  const result = await sql<UniqueIpRow>`
     select a.node_name, host(a.address) as address, a.sequence
     from unnest(${names}::text[]) wanted (name)
     join allocations a on a.node_name = wanted.name and a.state <> 'quarantined'`.execute(db)
   return result.rows
 }
 
-/** Every address that is not free, joined with what is known of its node. */
-function notFree(db: Executor) {
+/** Every row, joined with what is known of its node. */
+function held(db: Executor) {
   return db
     .selectFrom('allocations as a')
     .innerJoin('pools as p', 'p.id', 'a.pool_id')
@@ -93,7 +96,11 @@ function notFree(db: Executor) {
       'a.registered_at',
       'a.quarantined_until',
     ])
-    .where(sql<boolean>`(a.state <> 'quarantined' or not quarantine_over(a.quarantined_until, now()))`)
+}
+
+/** The row of one address, whatever its state, over or not. */
+export function findAllocation(db: Executor, address: string): Promise<AllocationRow | undefined> {
+  return held(db).where(sql<boolean>`a.address = ${address}::inet`).executeTakeFirst()
 }
 
 export interface AllocationFilter {
@@ -111,7 +118,10 @@ export function listAllocations(
   filter: AllocationFilter,
   page: { limit: number; after: string | null },
 ): Promise<AllocationRow[]> {
-  let query = notFree(db).orderBy('a.address').limit(page.limit)
+  let query = held(db)
+    .where(sql<boolean>`(a.state <> 'quarantined' or not quarantine_over(a.quarantined_until, now()))`)
+    .orderBy('a.address')
+    .limit(page.limit)
   if (filter.pool !== undefined) query = query.where('p.name', '=', filter.pool)
   if (filter.state !== undefined) query = query.where('a.state', '=', filter.state)
   if (filter.nodeName !== undefined) query = query.where('a.node_name', '=', filter.nodeName)

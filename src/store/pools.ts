@@ -18,15 +18,16 @@ export interface PoolRow {
   allocated: number
   /** Addresses in quarantine that no reservation covers. */
   quarantined: number
+  /** By address; in the same statement, for utilisation adds up at one instant only. */
+  reservations: ReservationRow[]
 }
 
 export interface ReservationRow {
   id: number
-  pool_id: number
   start: string
   end: string
   reason: string
-  created_at: Date
+  created_at: Date | string
 }
 
 /**
@@ -56,6 +57,11 @@ function pools(db: Executor) {
         where a.pool_id = p.id and a.state = 'quarantined' and not quarantine_over(a.quarantined_until, now())
           and not is_reserved(p.id, a.address)
       )`.as('quarantined'),
+      sql<ReservationRow[]>`(
+        select coalesce(json_agg(json_build_object('id', r.id, 'start', host(r.first_address),
+          'end', host(r.last_address), 'reason', r.reason, 'created_at', r.created_at) order by r.first_address), '[]')
+        from reservations r where r.pool_id = p.id
+      )`.as('reservations'),
     ])
 }
 
@@ -69,13 +75,8 @@ export function listPools(db: Executor, page: { limit: number; after: string | n
   return query.execute()
 }
 
-/** The pools' reservations, by address. */
-export function listReservations(db: Executor, poolIds: readonly number[]): Promise<ReservationRow[]> {
-  if (poolIds.length === 0) return Promise.resolve([])
-  return reservations(db).where('r.pool_id', 'in', poolIds).orderBy('r.first_address').execute()
-}
-
-export function pageOfReservations(
+/** A pool's reservations, by address. */
+export function listReservations(
   db: Executor,
   poolId: number,
   page: { limit: number; after: string | null },
@@ -90,7 +91,6 @@ function reservations(db: Executor) {
     .selectFrom('reservations as r')
     .select([
       'r.id',
-      'r.pool_id',
       sql<string>`host(r.first_address)`.as('start'),
       sql<string>`host(r.last_address)`.as('end'),
       'r.reason',
@@ -104,6 +104,10 @@ export async function anyPool(db: Executor): Promise<boolean> {
 
 export function poolByName(db: Executor, name: string): Promise<{ id: number; cidr: string } | undefined> {
   return db.selectFrom('pools').select(['id', 'cidr']).where('name', '=', name).executeTakeFirst()
+}
+
+export function poolStateOf(db: Executor, id: number): Promise<{ name: string; state: PoolState }> {
+  return db.selectFrom('pools').select(['name', 'state']).where('id', '=', id).executeTakeFirstOrThrow()
 }
 
 export function poolThatOverlaps(db: Executor, cidr: string): Promise<{ name: string; cidr: string } | undefined> {
@@ -230,4 +234,18 @@ export async function deleteReservation(
 
 export function findReservation(db: Executor, poolId: number, id: number): Promise<ReservationRow | undefined> {
   return reservations(db).where('r.pool_id', '=', poolId).where('r.id', '=', id).executeTakeFirst()
+}
+
+/** Pools with an address whose quarantine is over. */
+export function poolsToSweep(db: Executor): Promise<{ id: number }[]> {
+  return db
+    .selectFrom('pools as p')
+    .select('p.id')
+    .where(
+      sql<boolean>`exists (
+        select from allocations a
+        where a.pool_id = p.id and a.state = 'quarantined' and quarantine_over(a.quarantined_until, now())
+      )`,
+    )
+    .execute()
 }

@@ -15,6 +15,8 @@ t.test('a node may be called by any DNS-1123 subdomain', async (t) => {
     '10.0.0.1.example.com',
     '1.2.3.4.5',
     of(63),
+    of(253),
+    `a.${of(64)}.b`,
     LONGEST,
     'a--b',
   ]) {
@@ -26,8 +28,6 @@ t.test('a node may not be called otherwise, and the refusal says the way out', a
   const cases: [name: string, says: RegExp][] = [
     ['', /missing/],
     [`${LONGEST}a`, /at most 253/],
-    [of(64), /at most 63 characters between its dots/],
-    [`a.${of(64)}.b`, /at most 63 characters between its dots/],
     ['Edge-1', /lower case/],
     ['-edge', /starts and ends/],
     ['edge-', /starts and ends/],

@@ -1,0 +1,180 @@
+import { Problem, type ProblemCode } from '../core/errors.js'
+import { canonicalAddress } from '../core/ip.js'
+import { decideRelease } from '../core/lifecycle.js'
+import type { Allocation, NewAllocation, UniqueIp } from '../schemas/allocation.js'
+import {
+  type AllocationFilter,
+  type AllocationOutcome,
+  type AllocationRequest,
+  type AllocationRow,
+  allocateBatch,
+  findAllocation,
+  type HeldRow,
+  listAllocations as list,
+  type LockedAllocation,
+  lockAllocationByAddress,
+  lockAllocationByNode,
+  quarantine,
+} from '../store/allocations.js'
+import { writeAudit } from '../store/audit.js'
+import type { Executor } from '../store/database.js'
+import { transaction, withRetries } from '../store/transaction.js'
+import { actorOf, assertMayName, type Context } from './context.js'
+
+/** Says which allocation is meant, by its sequence; undefined: whichever there is. */
+export type Meant = ((sequence: number) => boolean) | undefined
+
+/**
+ * Gives a node its address: a new one (`created`), or the one it has (the same request again is always safe).
+ * @throws Problem with the code of whatever stands in the way
+ */
+export async function allocate(
+  context: Context,
+  wish: NewAllocation,
+): Promise<{ created: boolean; allocation: Allocation }> {
+  assertMayName(context.caller, wish.nodeName)
+  const request: AllocationRequest = {
+    nodeName: wish.nodeName,
+    pool: wish.pool ?? null,
+    address: wish.address === undefined ? null : canonicalAddress(wish.address),
+    patch: {
+      ...(wish.displayIp !== undefined && { displayIp: wish.displayIp && canonicalAddress(wish.displayIp) }),
+      ...(wish.nodeUid !== undefined && { nodeUid: wish.nodeUid }),
+      ...(wish.labels !== undefined && { labels: wish.labels }),
+    },
+    actor: actorOf(context.caller),
+    requestId: context.requestId,
+    limitedToken: context.caller.limited ? context.caller.tokenId : null,
+  }
+  const outcome = context.dryRun
+    ? (await transaction(context.db, true, (trx) => allocateBatch(trx, [request])))[0]!
+    : await context.engine.allocations.ask(request)
+  if (outcome.address === null || (outcome.code !== 'created' && outcome.code !== 'existing')) {
+    throw refusal(outcome, wish)
+  }
+  return {
+    created: outcome.code === 'created',
+    allocation: toAllocation({ ...outcome, quarantined_until: null }),
+  }
+}
+
+function refusal(outcome: AllocationOutcome, wish: NewAllocation): Problem {
+  const code = outcome.code as ProblemCode
+  switch (code) {
+    case 'allocation_conflict': {
+      const holds = outcome.address === null ? '' : ` ${canonicalAddress(outcome.address)} of pool ${outcome.pool}`
+      return new Problem(
+        code,
+        `The node holds${holds}, not what is asked for. Ask without "pool" and "address" to have what it holds, or release that first.`,
+      )
+    }
+    case 'address_in_use':
+      return new Problem(code, 'Another node holds the address. Ask for another one, or for none.')
+    case 'address_quarantined':
+      return new Problem(code, 'The address was released a short while ago and rests. Ask for another one, or for none.')
+    case 'address_reserved':
+      return new Problem(code, 'The address is reserved, or it is a network or broadcast address. Ask for another one.')
+    case 'address_not_in_pool':
+      return new Problem(code, `The address is not in ${wish.pool === undefined ? 'any pool' : `pool ${wish.pool}`}.`)
+    case 'pool_exhausted':
+      return new Problem(code, 'No address is free. Add a pool, or release what is not needed; then ask again.')
+    case 'pool_not_active':
+      return new Problem(code, 'The pool hands out no new addresses now. Make it active, or ask for another one.')
+    case 'pool_not_found':
+      return new Problem(
+        code,
+        wish.pool === undefined ? "No active pool fits the node's labels." : `There is no pool ${wish.pool}.`,
+      )
+    case 'forbidden':
+      return new Problem(code, "The token's uses are used up. It still repeats the answer for nodes that have an address.")
+    default:
+      throw new Error(`the engine answered ${outcome.code}`)
+  }
+}
+
+/**
+ * The unique IP of a node, as cloudcore asks for it.
+ * @throws Problem node_not_found, also for a node that was released
+ */
+export async function uniqueIp(context: Context, nodeName: string): Promise<UniqueIp> {
+  assertMayName(context.caller, nodeName)
+  const row = await context.engine.uniqueIps.ask(nodeName)
+  if (!row) throw new Problem('node_not_found', 'No node of this name holds an address.')
+  return { nodeName, uniqueIp: canonicalAddress(row.address), sequence: row.sequence }
+}
+
+/**
+ * Takes an address back, by node or by address; it rests in quarantine before somebody else may have it.
+ * @throws Problem allocation_not_found, precondition_failed, node_still_registered
+ */
+export function release(
+  context: Context,
+  by: { nodeName: string } | { address: string },
+  wish: { meant: Meant; force: boolean },
+): Promise<Allocation> {
+  return transaction(context.db, context.dryRun, async (trx) => {
+    let row: LockedAllocation | undefined
+    if ('nodeName' in by) {
+      row = await lockAllocationByNode(trx, by.nodeName)
+    } else {
+      row = await lockAllocationByAddress(trx, canonicalAddress(by.address))
+      // A quarantined address that its node has already replaced: its release is over and done with.
+      if (row?.state === 'quarantined' && !row.latest) row = undefined
+    }
+    if (decideRelease(row, wish) === 'release') await releaseLocked(context, trx, row!)
+    return toAllocation((await findAllocation(trx, row!.address))!)
+  })
+}
+
+/** Sends a locked allocation into quarantine, with its audit row. */
+export async function releaseLocked(context: Context, trx: Executor, row: LockedAllocation): Promise<void> {
+  await quarantine(trx, row.address)
+  const released = (await findAllocation(trx, row.address))!
+  await writeAudit(trx, {
+    action: 'allocation.released',
+    actor: actorOf(context.caller),
+    requestId: context.requestId,
+    nodeName: row.node_name,
+    address: row.address,
+    pool: released.pool,
+    before: { state: row.state, sequence: row.sequence },
+    after: {
+      state: 'quarantined',
+      sequence: row.sequence,
+      displayIp: released.display_ip,
+      quarantinedUntil: released.quarantined_until!.toISOString(),
+    },
+  })
+}
+
+/** @throws Problem allocation_not_found */
+export async function getAllocation(context: Context, address: string): Promise<Allocation> {
+  const rows = await listAllocations(context, { address: canonicalAddress(address) }, { limit: 1, after: null })
+  if (!rows[0]) throw new Problem('allocation_not_found', 'Nobody holds this address, and it is not in quarantine.')
+  return rows[0]
+}
+
+/** What is not free, by address. */
+export async function listAllocations(
+  context: Context,
+  filter: AllocationFilter,
+  page: { limit: number; after: string | null },
+): Promise<Allocation[]> {
+  return (await withRetries(() => list(context.db, filter, page))).map(toAllocation)
+}
+
+export function toAllocation(row: AllocationRow | (HeldRow & { quarantined_until: null })): Allocation {
+  return {
+    nodeName: row.node_name,
+    uniqueIp: canonicalAddress(row.address),
+    displayIp: row.display_ip,
+    pool: row.pool,
+    state: row.state,
+    sequence: row.sequence,
+    nodeUid: row.node_uid,
+    labels: row.labels ?? {},
+    allocatedAt: row.allocated_at.toISOString(),
+    registeredAt: row.registered_at?.toISOString() ?? null,
+    quarantinedUntil: row.quarantined_until?.toISOString() ?? null,
+  }
+}

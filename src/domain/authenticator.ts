@@ -1,0 +1,62 @@
+import { timingSafeEqual } from 'node:crypto'
+import type { Executor } from '../store/database.js'
+import { findTokenByDigest, markTokenUsed } from '../store/tokens.js'
+import { withRetries } from '../store/transaction.js'
+import type { Caller } from './context.js'
+import { digestOf } from './tokens.js'
+
+/** For so long (ms) an answer of the database counts: well within the second after which a revoked token is dead. */
+const FRESH = 500
+/** `lastUsedAt` is as exact as this (ms): a write for each request would be dearer than the request. */
+const USE_NOTED_EVERY = 60_000
+const MAX_REMEMBERED = 10_000
+
+interface Remembered {
+  answer: Promise<Caller | null>
+  /** When the question was sent, by a clock that nobody sets. */
+  askedAt: number
+}
+
+/** Says who a secret is. Remembers answers for less than a second, by digest, so that a busy caller costs no query each. */
+export class Authenticator {
+  readonly #remembered = new Map<string, Remembered>()
+  readonly #noted = new Map<string, number>()
+
+  constructor(
+    private readonly db: Executor,
+    private readonly onError: (error: unknown) => void,
+  ) {}
+
+  /** @returns null: nobody, or expired. @throws Problem store_unavailable */
+  identify(secret: string): Promise<Caller | null> {
+    const digest = digestOf(secret)
+    const key = digest.toString('latin1')
+    const known = this.#remembered.get(key)
+    if (known && performance.now() - known.askedAt < FRESH) return known.answer
+    if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear()
+    const answer = this.#ask(digest)
+    this.#remembered.set(key, { answer, askedAt: performance.now() })
+    answer.catch(() => this.#remembered.delete(key))
+    return answer
+  }
+
+  /** A token was revoked here: nobody waits for its half second. */
+  forget(): void {
+    this.#remembered.clear()
+  }
+
+  async #ask(digest: Buffer): Promise<Caller | null> {
+    const row = await withRetries(() => findTokenByDigest(this.db, digest))
+    if (!row || row.expired || !timingSafeEqual(row.digest, digest)) return null
+    this.#noteUse(row.id)
+    return { role: row.role, tokenId: row.id, namePattern: row.name_pattern, limited: row.max_uses !== null }
+  }
+
+  #noteUse(id: string): void {
+    const now = performance.now()
+    if (now - (this.#noted.get(id) ?? Number.NEGATIVE_INFINITY) < USE_NOTED_EVERY) return
+    if (this.#noted.size >= MAX_REMEMBERED) this.#noted.clear()
+    this.#noted.set(id, now)
+    markTokenUsed(this.db, id).catch(this.onError)
+  }
+}

@@ -1,0 +1,77 @@
+import { globMatches } from '../core/names.js'
+import { Problem } from '../core/errors.js'
+import type { AllocationLock } from '../lock/allocation-lock.js'
+import type { AllocationOutcome, AllocationRequest } from '../store/allocations.js'
+import { allocateBatch, type UniqueIpRow, uniqueIps } from '../store/allocations.js'
+import type { Executor } from '../store/database.js'
+import type { TokenRole } from '../store/schema.js'
+import { withRetries } from '../store/transaction.js'
+import { Gatherer } from './gatherer.js'
+
+/** Who asks: a token, as far as the use cases need to know it. */
+export interface Caller {
+  role: TokenRole
+  tokenId: string
+  /** The node names it is good for; null is all of them. */
+  namePattern: string | null
+  /** Its uses are counted. */
+  limited: boolean
+}
+
+/** All that a use case may touch. No clock: time is the database's. */
+export interface Context {
+  db: Executor
+  engine: Engine
+  caller: Caller
+  requestId: string
+  dryRun: boolean
+}
+
+/** The process-wide half of a context: what gathers the callers of one moment into one round trip. */
+export interface Engine {
+  allocations: Gatherer<AllocationRequest, AllocationOutcome>
+  uniqueIps: Gatherer<string, UniqueIpRow | undefined>
+}
+
+/** The largest batch: beyond it a batch gets longer in proportion, and its callers wait for nothing. */
+const MAX_BATCH = 128
+const MAX_QUEUE = 20_000
+
+export function startEngine(db: Executor, lock: AllocationLock): Engine {
+  return {
+    allocations: new Gatherer({
+      // The lock only saves the work of waiting in the database. Callers of all pools share a batch, so they share
+      // the lock of the pool that is named, or of the choice among all pools.
+      run: (requests) =>
+        lock.run([...new Set(requests.map(lockKey))], () => withRetries(() => allocateBatch(db, requests))),
+      keyOf: (request) => request.nodeName,
+      maxBatch: MAX_BATCH,
+      maxRunning: 1,
+      maxQueue: MAX_QUEUE,
+    }),
+    uniqueIps: new Gatherer({
+      run: async (names) => {
+        const rows = new Map((await withRetries(() => uniqueIps(db, names))).map((row) => [row.node_name, row]))
+        return names.map((name) => rows.get(name))
+      },
+      maxBatch: 1_000,
+      maxRunning: 2,
+      maxQueue: MAX_QUEUE,
+    }),
+  }
+}
+
+function lockKey(request: AllocationRequest): string {
+  return request.pool ?? '*'
+}
+
+export function actorOf(caller: Caller): string {
+  return `${caller.role}:${caller.tokenId}`
+}
+
+/** @throws Problem forbidden, if the caller's token is not good for this node name */
+export function assertMayName(caller: Caller, nodeName: string): void {
+  if (caller.namePattern !== null && !globMatches(caller.namePattern, nodeName)) {
+    throw new Problem('forbidden', `The token is good for node names that match ${caller.namePattern} only.`)
+  }
+}

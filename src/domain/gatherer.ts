@@ -1,0 +1,103 @@
+import { Problem } from '../core/errors.js'
+
+interface Waiting<Question, Answer> {
+  question: Question
+  resolve: (answer: Answer) => void
+  reject: (error: unknown) => void
+}
+
+/**
+ * Gathers callers who come at the same time into one batch, so that one round trip (and one fsync) serves them all.
+ *
+ * There is no timer: who comes while nothing is under way starts a batch at the end of the same turn of the event
+ * loop; who comes while one is under way is in the next. So a lone caller waits for nobody, and batches grow just as
+ * large as the database's own time makes them.
+ *
+ * A batch that fails as a whole with a Problem (the database is away) fails everybody who waits, too: they would wait
+ * as long again, for the same answer. One that fails otherwise is done again question by question, so that one bad
+ * question costs the others nothing.
+ */
+export class Gatherer<Question, Answer> {
+  readonly #queue: Waiting<Question, Answer>[] = []
+  #running = 0
+  #scheduled = false
+
+  constructor(
+    private readonly options: {
+      /** Answers in the order of the questions. */
+      run: (questions: readonly Question[]) => Promise<readonly Answer[]>
+      maxBatch: number
+      maxRunning: number
+      /** Above this many waiting questions the next one is refused at once. */
+      maxQueue: number
+      /** Questions with the same key never share a batch. */
+      keyOf?: (question: Question) => string
+    },
+  ) {}
+
+  /** @throws Problem store_unavailable when too many wait already; whatever `run` throws */
+  ask(question: Question): Promise<Answer> {
+    if (this.#queue.length >= this.options.maxQueue) {
+      return Promise.reject(
+        new Problem('store_unavailable', 'More requests are waiting than can be served in time. Try again shortly.', {
+          retryAfter: 1,
+        }),
+      )
+    }
+    return new Promise((resolve, reject) => {
+      this.#queue.push({ question, resolve, reject })
+      this.#schedule()
+    })
+  }
+
+  #schedule(): void {
+    if (this.#scheduled || this.#running >= this.options.maxRunning || this.#queue.length === 0) return
+    this.#scheduled = true
+    setImmediate(() => {
+      this.#scheduled = false
+      void this.#serve(this.#take())
+      this.#schedule()
+    })
+  }
+
+  /** The longest waiting ones that may share a batch. */
+  #take(): Waiting<Question, Answer>[] {
+    const { keyOf, maxBatch } = this.options
+    if (!keyOf) return this.#queue.splice(0, maxBatch)
+    const batch: Waiting<Question, Answer>[] = []
+    const later: Waiting<Question, Answer>[] = []
+    const keys = new Set<string>()
+    let looked = 0
+    for (; looked < this.#queue.length && batch.length < maxBatch; looked++) {
+      const waiting = this.#queue[looked]!
+      const key = keyOf(waiting.question)
+      if (keys.has(key)) {
+        later.push(waiting)
+      } else {
+        keys.add(key)
+        batch.push(waiting)
+      }
+    }
+    this.#queue.splice(0, looked, ...later)
+    return batch
+  }
+
+  async #serve(batch: Waiting<Question, Answer>[]): Promise<void> {
+    this.#running++
+    try {
+      const answers = await this.options.run(batch.map((waiting) => waiting.question))
+      for (const [index, waiting] of batch.entries()) waiting.resolve(answers[index]!)
+    } catch (error) {
+      if (error instanceof Problem) {
+        for (const waiting of [...batch, ...this.#queue.splice(0)]) waiting.reject(error)
+      } else if (batch.length === 1) {
+        batch[0]!.reject(error)
+      } else {
+        await Promise.all(batch.map((waiting) => this.#serve([waiting])))
+      }
+    } finally {
+      this.#running--
+      this.#schedule()
+    }
+  }
+}

@@ -1,0 +1,216 @@
+import { Problem } from '../core/errors.js'
+import { canonicalAddress } from '../core/ip.js'
+import type { Registration, UniqueIp } from '../schemas/allocation.js'
+import type { Node, NodePatch, NorthboundNode } from '../schemas/node.js'
+import { lockAllocationByNode, markRegistered } from '../store/allocations.js'
+import { writeAudit } from '../store/audit.js'
+import type { Executor } from '../store/database.js'
+import * as store from '../store/nodes.js'
+import { poolStateOf } from '../store/pools.js'
+import { transaction, withRetries } from '../store/transaction.js'
+import { allocate, releaseLocked } from './allocations.js'
+import { actorOf, assertMayName, type Context } from './context.js'
+
+export async function listNodes(
+  context: Context,
+  filter: store.NodeFilter,
+  page: { limit: number; after: string | null },
+): Promise<store.NodeRow[]> {
+  return withRetries(() => store.listNodes(context.db, filter, page))
+}
+
+/** @throws Problem node_not_found */
+export async function getNode(context: Context, name: string): Promise<store.NodeRow> {
+  assertMayName(context.caller, name)
+  const row = await withRetries(() => store.findNode(context.db, name))
+  if (!row) throw nodeNotFound()
+  return row
+}
+
+/**
+ * Changes what people see of a node: display IP, labels (merged; null takes one away).
+ * @throws Problem node_not_found, precondition_failed
+ */
+export function patchNode(
+  context: Context,
+  name: string,
+  patch: NodePatch,
+  meant: ((revision: number) => boolean) | undefined,
+): Promise<store.NodeRow> {
+  return transaction(context.db, context.dryRun, async (trx) => {
+    const node = await store.lockNode(trx, name)
+    expect(node, meant)
+    if (!node) throw nodeNotFound()
+    const change: store.NodeChange = {}
+    if (patch.displayIp !== undefined) change.displayIp = patch.displayIp && canonicalAddress(patch.displayIp)
+    if (patch.labels !== undefined) change.labels = patch.labels && mergeLabels(node.labels ?? {}, patch.labels)
+    await store.updateNode(trx, name, change, by(context))
+    return (await store.findNode(trx, name))!
+  })
+}
+
+/** Labels may have any key that Kubernetes allows, `constructor` too: so never by way of an object's own methods. */
+function mergeLabels(old: Record<string, string>, patch: Record<string, string | null>): Record<string, string> {
+  const merged = new Map(Object.entries(old))
+  for (const [key, value] of Object.entries(patch)) {
+    if (value === null) merged.delete(key)
+    else merged.set(key, value)
+  }
+  return Object.fromEntries(merged)
+}
+
+/**
+ * Releases what a node holds, and forgets the node: a later one of its name gets nothing back. The history stays.
+ * @throws Problem node_not_found, node_still_registered, precondition_failed
+ */
+export function deleteNode(
+  context: Context,
+  name: string,
+  wish: { meant: ((revision: number) => boolean) | undefined; force: boolean },
+): Promise<void> {
+  return transaction(context.db, context.dryRun, async (trx) => {
+    const node = await store.lockNode(trx, name)
+    expect(node, wish.meant)
+    if (!node) throw nodeNotFound()
+    const row = (await store.findNode(trx, name))!
+    const held = await lockAllocationByNode(trx, name)
+    if (held && held.state !== 'quarantined') {
+      if (held.state === 'registered' && !wish.force) {
+        throw new Problem(
+          'node_still_registered',
+          'The node is registered. Remove it from the cluster first, or delete it with ?force=true.',
+        )
+      }
+      await releaseLocked(context, trx, held)
+    }
+    await store.deleteNode(trx, name)
+    await writeAudit(trx, {
+      ...by(context),
+      action: 'node.deleted',
+      nodeName: name,
+      before: { displayIp: row.display_ip, nodeUid: row.node_uid, labels: row.labels ?? {} },
+    })
+  })
+}
+
+/**
+ * Cloudcore's word that a node has joined. With `allocate`, a node that nobody announced gets an address first. A
+ * reported IP that is not the unique IP is drift: stored and audited, never an error.
+ * @throws Problem node_not_found, pool_not_active (its pool is disabled), and those of allocate()
+ */
+export async function register(
+  context: Context,
+  name: string,
+  report: Registration,
+  wish: { allocate: boolean },
+): Promise<UniqueIp> {
+  const reportedIp = report.reportedIp && canonicalAddress(report.reportedIp)
+  const before = await withRetries(() => store.findNode(context.db, name))
+  if (before?.address != null && nothingToTell(before, report.nodeUid, reportedIp)) return toUniqueIp(before)
+  if (before?.address == null && wish.allocate && !context.dryRun) {
+    await allocate(context, { nodeName: name, ...(report.nodeUid !== undefined && { nodeUid: report.nodeUid }) })
+  }
+  return transaction(context.db, context.dryRun, async (trx) => {
+    const node = await store.lockNode(trx, name)
+    const held = node && (await lockAllocationByNode(trx, name))
+    if (!held || held.state === 'quarantined') throw nodeNotFound()
+    if (held.state === 'allocated') {
+      const pool = await poolStateOf(trx, held.pool_id)
+      if (pool.state === 'disabled') {
+        throw new Problem('pool_not_active', `Pool ${pool.name} is disabled: nobody new may register in it.`)
+      }
+      await markRegistered(trx, held.address)
+      await writeAudit(trx, {
+        ...by(context),
+        action: 'allocation.registered',
+        nodeName: name,
+        address: held.address,
+        pool: pool.name,
+        before: { state: 'allocated', sequence: held.sequence },
+        after: { state: 'registered', sequence: held.sequence },
+      })
+    }
+    if (report.nodeUid !== undefined) await store.updateNode(trx, name, { nodeUid: report.nodeUid }, by(context))
+    if (reportedIp !== undefined) await noteDrift(context, trx, name, node, held.address, reportedIp)
+    return toUniqueIp((await store.findNode(trx, name))!)
+  })
+}
+
+function nothingToTell(
+  row: store.NodeRow,
+  nodeUid: string | null | undefined,
+  reportedIp: string | null | undefined,
+): boolean {
+  if (row.state !== 'registered' || (nodeUid !== undefined && nodeUid !== row.node_uid)) return false
+  return reportedIp === undefined || row.reported_ip === driftOf(row.address!, reportedIp)
+}
+
+/** What is stored of a report: the address, if it is not the one the node should have. */
+function driftOf(uniqueIp: string, reportedIp: string | null): string | null {
+  return reportedIp === canonicalAddress(uniqueIp) ? null : reportedIp
+}
+
+async function noteDrift(
+  context: Context,
+  trx: Executor,
+  name: string,
+  node: { reported_ip: string | null },
+  uniqueIp: string,
+  reportedIp: string | null,
+): Promise<void> {
+  const drift = driftOf(uniqueIp, reportedIp)
+  if (drift === node.reported_ip) return
+  await store.setReportedIp(trx, name, drift)
+  await writeAudit(trx, {
+    ...by(context),
+    action: 'node.updated',
+    nodeName: name,
+    address: uniqueIp,
+    before: { reportedIp: node.reported_ip },
+    after: { reportedIp: drift },
+  })
+}
+
+export function toNode(row: store.NodeRow): Node {
+  return {
+    nodeName: row.name,
+    displayIp: row.display_ip,
+    uniqueIp: row.address && canonicalAddress(row.address),
+    pool: row.pool,
+    state: row.state,
+    sequence: row.sequence,
+    nodeUid: row.node_uid,
+    labels: row.labels ?? {},
+    createdAt: row.created_at.toISOString(),
+    updatedAt: row.updated_at.toISOString(),
+  }
+}
+
+/** A node as the console's side may see it: made from nothing that tells the unique IP. */
+export function toNorthboundNode(row: store.NodeRow): NorthboundNode {
+  return {
+    name: row.name,
+    internalIp: row.display_ip,
+    labels: row.labels ?? {},
+    state: row.state,
+    joinedAt: row.registered_at?.toISOString() ?? null,
+  }
+}
+
+function toUniqueIp(row: store.NodeRow): UniqueIp {
+  return { nodeName: row.name, uniqueIp: canonicalAddress(row.address!), sequence: row.sequence! }
+}
+
+function expect(node: { revision: number } | undefined, meant: ((revision: number) => boolean) | undefined): void {
+  if (meant && !(node && meant(node.revision))) {
+    throw new Problem('precondition_failed', 'The node is not as If-Match says. Read it again.')
+  }
+}
+
+function nodeNotFound(): Problem {
+  return new Problem('node_not_found', 'There is no such node, or it holds no address.')
+}
+
+function by(context: Context) {
+  return { actor: actorOf(context.caller), requestId: context.requestId }
+}

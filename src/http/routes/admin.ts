@@ -1,0 +1,143 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { invalidField } from '../../core/errors.js'
+import { canonicalAddress } from '../../core/ip.js'
+import { listAudit } from '../../domain/audit.js'
+import * as tokens from '../../domain/tokens.js'
+import { AuditAction, AuditRow, NewToken, Token, TokenWithSecret } from '../../schemas/admin.js'
+import { Address, closed, DryRun, NodeName, page, pageQuery, ref, Time } from '../../schemas/common.js'
+import type { AuditFilter } from '../../store/audit.js'
+import { contextOf } from '../auth.js'
+import { decodeCursor, toPage } from '../page.js'
+import { answers, Nothing } from '../problems.js'
+import type { Services } from '../services.js'
+
+const ofToken = Type.Object({ id: Type.String({ maxLength: 64, format: 'text' }) }, closed)
+const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
+
+export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
+  app.get(
+    '/v1/audit',
+    {
+      config: { access: ['admin', 'auditor'] },
+      schema: {
+        tags: ['audit'],
+        summary: 'What happened, newest first',
+        querystring: Type.Object(
+          {
+            ...pageQuery,
+            nodeName: Type.Optional(NodeName),
+            address: Type.Optional(Address),
+            action: Type.Optional(AuditAction),
+            actor: Type.Optional(Type.String({ format: 'text', maxLength: 128 })),
+            since: Type.Optional(Time),
+            until: Type.Optional(Time),
+          },
+          closed,
+        ),
+        response: answers({ 200: page(ref(AuditRow)) }),
+      },
+    },
+    async (request) => {
+      const { limit = 100, cursor, since, until, ...rest } = request.query
+      const filter: AuditFilter = rest
+      if (filter.address !== undefined) filter.address = canonicalAddress(filter.address)
+      if (since !== undefined) filter.since = new Date(since)
+      if (until !== undefined) filter.until = new Date(until)
+      const before = decodeCursor(cursor, (key): key is number => Number.isSafeInteger(key))
+      const rows = await listAudit(contextOf(services, request), filter, { limit: limit + 1, before })
+      return toPage(
+        rows,
+        limit,
+        (row) => row,
+        (row) => Number(row.id),
+      )
+    },
+  )
+
+  app.post(
+    '/v1/tokens',
+    {
+      config: { access: ['admin'] },
+      schema: {
+        tags: ['tokens'],
+        summary: 'Make a token; its secret is shown this once',
+        querystring: change,
+        body: NewToken,
+        response: answers({ 201: ref(TokenWithSecret) }),
+      },
+    },
+    async (request, reply) => {
+      const { expiresAt } = request.body
+      if (expiresAt != null && Date.parse(expiresAt) <= Date.now()) {
+        throw invalidField('/expiresAt', 'It has to lie in the future.')
+      }
+      const token = await tokens.createToken(contextOf(services, request), request.body)
+      reply.code(201).header('location', `/v1/tokens/${token.id}`).header('cache-control', 'no-store')
+      return token
+    },
+  )
+
+  app.get(
+    '/v1/tokens',
+    {
+      config: { access: ['admin', 'auditor'] },
+      schema: {
+        tags: ['tokens'],
+        summary: 'List tokens, without their secrets',
+        querystring: Type.Object(pageQuery, closed),
+        response: answers({ 200: page(ref(Token)) }),
+      },
+    },
+    async (request) => {
+      const { limit = 100, cursor } = request.query
+      const after = decodeCursor(cursor, isTokenKey)
+      const rows = await tokens.listTokens(contextOf(services, request), { limit: limit + 1, after })
+      return toPage(
+        rows,
+        limit,
+        (row) => row.token,
+        (row) => row.key,
+      )
+    },
+  )
+
+  app.get(
+    '/v1/tokens/:id',
+    {
+      config: { access: ['admin', 'auditor'] },
+      schema: {
+        tags: ['tokens'],
+        summary: 'Get a token, without its secret',
+        params: ofToken,
+        querystring: Type.Object({}, closed),
+        response: answers({ 200: ref(Token) }),
+      },
+    },
+    async (request) => tokens.getToken(contextOf(services, request), request.params.id),
+  )
+
+  app.delete(
+    '/v1/tokens/:id',
+    {
+      config: { access: ['admin'] },
+      schema: {
+        tags: ['tokens'],
+        summary: 'Revoke a token',
+        params: ofToken,
+        querystring: change,
+        response: answers({ 204: Nothing }),
+      },
+    },
+    async (request, reply) => {
+      await tokens.deleteToken(contextOf(services, request), request.params.id)
+      services.authenticator.forget()
+      return reply.code(204).send(null)
+    },
+  )
+}
+
+function isTokenKey(key: unknown): key is { createdAt: string; id: string } {
+  if (typeof key !== 'object' || key === null) return false
+  const { createdAt, id } = key as Record<string, unknown>
+  return typeof createdAt === 'string' && !Number.isNaN(Date.parse(createdAt)) && typeof id === 'string'
+}

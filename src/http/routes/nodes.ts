@@ -1,0 +1,124 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { invalidField } from '../../core/errors.js'
+import { canonicalAddress } from '../../core/ip.js'
+import * as nodes from '../../domain/nodes.js'
+import { AllocationState } from '../../schemas/allocation.js'
+import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref } from '../../schemas/common.js'
+import { Node, NodePatch } from '../../schemas/node.js'
+import type { NodeFilter } from '../../store/nodes.js'
+import { contextOf } from '../auth.js'
+import { etagOf, meantBy } from '../etag.js'
+import { decodeCursor, isText, toPage } from '../page.js'
+import { answers, Nothing } from '../problems.js'
+import type { Services } from '../services.js'
+
+const named = Type.Object({ name: NodeName }, closed)
+
+export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
+  app.get(
+    '/v1/nodes',
+    {
+      config: { access: ['admin', 'auditor'] },
+      schema: {
+        tags: ['nodes'],
+        summary: 'List nodes by name',
+        querystring: Type.Object(
+          {
+            ...pageQuery,
+            search: Type.Optional(
+              Type.String({ format: 'text', maxLength: 253, description: 'Part of the name or of the display IP.' }),
+            ),
+            displayIp: Type.Optional(Address),
+            uniqueIp: Type.Optional(Address),
+            state: Type.Optional(AllocationState),
+            label: Type.Optional(Type.String({ maxLength: 400, format: 'text', description: '`key=value`' })),
+          },
+          closed,
+        ),
+        response: answers({ 200: page(ref(Node)) }),
+      },
+    },
+    async (request) => {
+      const { limit = 100, cursor, label, ...rest } = request.query
+      const filter: NodeFilter = rest
+      if (filter.displayIp !== undefined) filter.displayIp = canonicalAddress(filter.displayIp)
+      if (label !== undefined) {
+        const at = label.indexOf('=')
+        if (at < 1) throw invalidField('?label', 'It has to be key=value.')
+        filter.label = { key: label.slice(0, at), value: label.slice(at + 1) }
+      }
+      const after = decodeCursor(cursor, isText)
+      const rows = await nodes.listNodes(contextOf(services, request), filter, { limit: limit + 1, after })
+      return toPage(rows, limit, nodes.toNode, (row) => row.name)
+    },
+  )
+
+  app.get(
+    '/v1/nodes/:name',
+    {
+      config: { access: ['admin', 'auditor', 'join'] },
+      schema: {
+        tags: ['nodes'],
+        summary: 'Get a node',
+        params: named,
+        querystring: Type.Object({}, closed),
+        response: answers({ 200: ref(Node) }),
+      },
+    },
+    async (request, reply) => {
+      const row = await nodes.getNode(contextOf(services, request), request.params.name)
+      reply.header('etag', etagOf(row.revision))
+      return nodes.toNode(row)
+    },
+  )
+
+  app.patch(
+    '/v1/nodes/:name',
+    {
+      config: { access: ['admin'] },
+      schema: {
+        tags: ['nodes'],
+        summary: 'Change what people see of a node',
+        params: named,
+        querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
+        headers: ifMatchHeader,
+        body: NodePatch,
+        response: answers({ 200: ref(Node) }),
+      },
+    },
+    async (request, reply) => {
+      const meant = meantBy(request.headers['if-match'])
+      const row = await nodes.patchNode(contextOf(services, request), request.params.name, request.body, meant)
+      reply.header('etag', etagOf(row.revision))
+      return nodes.toNode(row)
+    },
+  )
+
+  app.delete(
+    '/v1/nodes/:name',
+    {
+      config: { access: ['admin'] },
+      schema: {
+        tags: ['nodes'],
+        summary: 'Release what a node holds, and forget it',
+        params: named,
+        querystring: Type.Object(
+          {
+            dryRun: Type.Optional(DryRun),
+            force: Type.Optional(Type.Boolean({ description: 'Delete it though it is registered.' })),
+          },
+          closed,
+        ),
+        headers: ifMatchHeader,
+        response: answers({ 204: Nothing }),
+      },
+    },
+    async (request, reply) => {
+      await nodes.deleteNode(contextOf(services, request), request.params.name, {
+        meant: meantBy(request.headers['if-match']),
+        force: request.query.force === true,
+      })
+      return reply.code(204).send(null)
+    },
+  )
+}

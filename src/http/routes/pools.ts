@@ -1,0 +1,165 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import * as pools from '../../domain/pools.js'
+import { closed, DryRun, ifMatchHeader, page, pageQuery, PoolName, ref } from '../../schemas/common.js'
+import { NewPool, NewReservation, Pool, Reservation } from '../../schemas/pool.js'
+import { contextOf } from '../auth.js'
+import { etagOf, meantBy } from '../etag.js'
+import { decodeCursor, isAddressText, isText, toPage } from '../page.js'
+import { answers, Nothing } from '../problems.js'
+import type { Services } from '../services.js'
+
+const named = Type.Object({ name: PoolName }, closed)
+const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
+const listing = Type.Object(pageQuery, closed)
+const reading = { access: ['admin', 'auditor'] } as const
+const changing = { access: ['admin'] } as const
+
+export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
+  app.post(
+    '/v1/pools',
+    {
+      config: changing,
+      schema: {
+        tags: ['pools'],
+        summary: 'Make a pool',
+        querystring: change,
+        body: NewPool,
+        response: answers({ 201: ref(Pool) }),
+      },
+    },
+    async (request, reply) => {
+      const { pool, revision } = await pools.createPool(contextOf(services, request), request.body)
+      reply.code(201).header('etag', etagOf(revision)).header('location', `/v1/pools/${pool.name}`)
+      return pool
+    },
+  )
+
+  app.get(
+    '/v1/pools',
+    {
+      config: reading,
+      schema: {
+        tags: ['pools'],
+        summary: 'List pools by name, with their utilization',
+        querystring: listing,
+        response: answers({ 200: page(ref(Pool)) }),
+      },
+    },
+    async (request) => {
+      const { limit = 100, cursor } = request.query
+      const after = decodeCursor(cursor, isText)
+      const rows = await pools.listPools(contextOf(services, request), { limit: limit + 1, after })
+      return toPage(
+        rows,
+        limit,
+        (pool) => pool,
+        (pool) => pool.name,
+      )
+    },
+  )
+
+  app.get(
+    '/v1/pools/:name',
+    {
+      config: reading,
+      schema: {
+        tags: ['pools'],
+        summary: 'Get a pool',
+        params: named,
+        querystring: Type.Object({}, closed),
+        response: answers({ 200: ref(Pool) }),
+      },
+    },
+    async (request, reply) => {
+      const { pool, revision } = await pools.getPool(contextOf(services, request), request.params.name)
+      reply.header('etag', etagOf(revision))
+      return pool
+    },
+  )
+
+  app.delete(
+    '/v1/pools/:name',
+    {
+      config: changing,
+      schema: {
+        tags: ['pools'],
+        summary: 'Remove a pool that nobody uses',
+        params: named,
+        querystring: change,
+        headers: ifMatchHeader,
+        response: answers({ 204: Nothing }),
+      },
+    },
+    async (request, reply) => {
+      await pools.deletePool(contextOf(services, request), request.params.name, meantBy(request.headers['if-match']))
+      return reply.code(204).send(null)
+    },
+  )
+
+  app.post(
+    '/v1/pools/:name/reservations',
+    {
+      config: changing,
+      schema: {
+        tags: ['pools'],
+        summary: 'Keep addresses out of allocation',
+        params: named,
+        querystring: change,
+        body: NewReservation,
+        response: answers({ 201: ref(Reservation) }),
+      },
+    },
+    async (request, reply) => {
+      const { name } = request.params
+      const reservation = await pools.createReservation(contextOf(services, request), name, request.body)
+      reply.code(201).header('location', `/v1/pools/${name}/reservations/${reservation.id}`)
+      return reservation
+    },
+  )
+
+  app.get(
+    '/v1/pools/:name/reservations',
+    {
+      config: reading,
+      schema: {
+        tags: ['pools'],
+        summary: "List a pool's reservations by address",
+        params: named,
+        querystring: listing,
+        response: answers({ 200: page(ref(Reservation)) }),
+      },
+    },
+    async (request) => {
+      const { limit = 100, cursor } = request.query
+      const rows = await pools.listReservations(contextOf(services, request), request.params.name, {
+        limit: limit + 1,
+        after: decodeCursor(cursor, isAddressText),
+      })
+      return toPage(
+        rows,
+        limit,
+        (reservation) => reservation,
+        (reservation) => reservation.start,
+      )
+    },
+  )
+
+  app.delete(
+    '/v1/pools/:name/reservations/:id',
+    {
+      config: changing,
+      schema: {
+        tags: ['pools'],
+        summary: 'Give reserved addresses back to the pool',
+        params: Type.Object({ name: PoolName, id: Type.String({ maxLength: 64 }) }, closed),
+        querystring: change,
+        response: answers({ 204: Nothing }),
+      },
+    },
+    async (request, reply) => {
+      const { name, id } = request.params
+      await pools.deleteReservation(contextOf(services, request), name, id)
+      return reply.code(204).send(null)
+    },
+  )
+}

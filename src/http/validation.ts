@@ -1,0 +1,131 @@
+import { Ajv, type ErrorObject, type Options } from 'ajv'
+import type { FastifySchemaCompiler } from 'fastify'
+import type { FieldError } from '../core/errors.js'
+import { AddressError, parseAddress, parseCidr } from '../core/ip.js'
+import { globProblem, labelProblem, nodeNameProblem, poolNameProblem } from '../core/names.js'
+
+/** What is wrong with a text of this format, or null. The words reach the caller as they are. */
+const formats: Record<string, (text: string) => string | null> = {
+  address: (text) => problemOf(() => parseAddress(text)),
+  cidr: (text) => problemOf(() => parseCidr(text)),
+  'node-name': nodeNameProblem,
+  'pool-name': poolNameProblem,
+  glob: globProblem,
+  text: (text) =>
+    /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text) ? 'Control characters are not allowed in it.' : null,
+  'date-time': (text) =>
+    /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))
+      ? null
+      : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.',
+}
+
+function problemOf(parse: () => unknown): string | null {
+  try {
+    parse()
+    return null
+  } catch (error) {
+    if (error instanceof AddressError) return error.message
+    throw error
+  }
+}
+
+function newAjv(options: Options): Ajv {
+  const ajv = new Ajv({ allErrors: true, verbose: true, strict: false, removeAdditional: false, ...options })
+  for (const [name, problem] of Object.entries(formats)) {
+    ajv.addFormat(name, (text: string) => problem(text) === null)
+  }
+  ajv.addKeyword({ keyword: 'x-labels', type: 'object', errors: true, validate: checkLabels })
+  return ajv
+}
+
+function checkLabels(_on: boolean, labels: Record<string, unknown>): boolean {
+  const errors: Partial<ErrorObject>[] = []
+  for (const [key, value] of Object.entries(labels)) {
+    const problem = labelProblem(key, typeof value === 'string' ? value : '')
+    if (problem !== null) errors.push({ keyword: 'x-labels', message: problem, params: { key } })
+  }
+  checkLabels.errors = errors
+  return errors.length === 0
+}
+checkLabels.errors = [] as Partial<ErrorObject>[]
+
+/** A query and a path are text, so their numbers and booleans are read from it; in a body nothing is coerced. */
+const ofBodies = newAjv({ coerceTypes: false, useDefaults: false })
+const ofTexts = newAjv({ coerceTypes: true, useDefaults: true })
+
+export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
+  (httpPart === 'body' ? ofBodies : ofTexts).compile(schema)
+
+const MAX_ERRORS = 100
+
+/**
+ * Every field that is wrong, once, in words for people.
+ * @param part where the fields are: 'body', 'querystring', 'params', 'headers'
+ * @param silent never repeat what was sent: a name that the schema does not know is left out of the path
+ */
+export function fieldErrors(errors: readonly ErrorObject[], part: string, silent: boolean): FieldError[] {
+  const told = new Map<string, FieldError>()
+  for (const error of errors) {
+    if (isNoise(error, errors)) continue
+    const path = pathOf(error, part, silent)
+    const message = silent && error.keyword === 'additionalProperties' ? 'Something here is unknown.' : messageOf(error)
+    if (!told.has(`${path} ${message}`)) told.set(`${path} ${message}`, { path, message })
+    if (told.size === MAX_ERRORS) break
+  }
+  return [...told.values()]
+}
+
+/** "Or null" is an anyOf: of a wrong value it says three things, of which one is meant. */
+function isNoise(error: ErrorObject, all: readonly ErrorObject[]): boolean {
+  if (error.keyword === 'anyOf') return all.some((other) => other.schemaPath.startsWith(`${error.schemaPath}/`))
+  if (error.keyword !== 'type' || error.params.type !== 'null') return false
+  return all.some((other) => other !== error && other.keyword !== 'anyOf' && other.instancePath.startsWith(error.instancePath))
+}
+
+function pathOf(error: ErrorObject, part: string, silent: boolean): string {
+  const steps = error.instancePath.split('/').slice(1)
+  const { missingProperty, additionalProperty, key } = error.params as Record<string, string | undefined>
+  const last = missingProperty ?? (silent ? undefined : (additionalProperty ?? key))
+  if (last !== undefined) steps.push(last.replace(/~/g, '~0').replace(/\//g, '~1'))
+  if (silent && steps[0] === 'labels') steps.splice(1)
+  if (part === 'querystring') return `?${steps.join('/')}`
+  if (part === 'params') return `{${steps.join('/')}}`
+  if (part === 'headers') return steps.join('/')
+  return steps.map((step) => `/${step}`).join('')
+}
+
+function messageOf(error: ErrorObject): string {
+  switch (error.keyword) {
+    case 'format':
+      return formats[error.params.format as string]?.(error.data as string) ?? 'It has the wrong form.'
+    case 'additionalProperties':
+      return 'This field is unknown. Leave it out, or mend its spelling.'
+    case 'required':
+      return 'This field is missing.'
+    case 'const':
+    case 'enum': {
+      const one = error.parentSchema as { enum?: unknown[]; const?: unknown }
+      return `It has to be ${(one.enum ?? [one.const]).map((value) => JSON.stringify(value)).join(' or ')}.`
+    }
+    case 'type':
+      return `It has to be ${error.params.type === 'null' ? 'null' : withArticle(error.params.type as string)}.`
+    case 'minLength':
+      return 'It must not be empty.'
+    case 'maxLength':
+      return `It is too long: at most ${error.params.limit} characters.`
+    case 'minimum':
+      return `It has to be ${error.params.limit} or more.`
+    case 'maximum':
+      return `It has to be ${error.params.limit} or less.`
+    case 'maxItems':
+      return `Too many: at most ${error.params.limit}.`
+    case 'maxProperties':
+      return `Too many: at most ${error.params.limit}.`
+    default:
+      return `It ${error.message ?? 'is not valid'}.`
+  }
+}
+
+function withArticle(type: string): string {
+  return `${/^[aeio]/.test(type) ? 'an' : 'a'} ${type}`
+}

@@ -1,0 +1,66 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { uniqueIp } from '../domain/allocations.js'
+import { register } from '../domain/nodes.js'
+import { contextOf } from '../http/auth.js'
+import { etagOf } from '../http/etag.js'
+import { wantsPlainText } from '../http/plain-text.js'
+import { answers } from '../http/problems.js'
+import { jsonOrAddress } from '../http/routes/allocations.js'
+import type { Services } from '../http/services.js'
+import { Registration, UniqueIp } from '../schemas/allocation.js'
+import { closed, DryRun, NodeName, ref } from '../schemas/common.js'
+
+const named = Type.Object({ name: NodeName }, closed)
+
+/** What cloudcore asks: the unique IP by node name, thousands of nodes at a time, and to note that a node has joined. */
+export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
+  app.get(
+    '/v1/nodes/:name/unique-ip',
+    {
+      config: { access: ['cloudcore', 'admin', 'auditor', 'join'] },
+      schema: {
+        tags: ['cloudcore'],
+        summary: 'The unique IP of a node',
+        params: named,
+        querystring: Type.Object({}, closed),
+        response: answers({ 200: jsonOrAddress(ref(UniqueIp)) }),
+      },
+    },
+    async (request, reply) => {
+      const found = await uniqueIp(contextOf(services, request), request.params.name)
+      reply.header('etag', etagOf(found.sequence))
+      if (wantsPlainText(request.headers.accept)) {
+        return reply.type('text/plain; charset=utf-8').send(`${found.uniqueIp}\n` as never)
+      }
+      return found
+    },
+  )
+
+  app.post(
+    '/v1/nodes/:name/registration',
+    {
+      config: { access: ['cloudcore', 'admin'] },
+      schema: {
+        tags: ['cloudcore'],
+        summary: 'Note that a node has joined, and have its unique IP',
+        params: named,
+        querystring: Type.Object(
+          {
+            dryRun: Type.Optional(DryRun),
+            allocate: Type.Optional(Type.Boolean({ description: 'Allocate for a node that nobody announced.' })),
+          },
+          closed,
+        ),
+        body: Type.Optional(Registration),
+        response: answers({ 200: ref(UniqueIp) }),
+      },
+    },
+    async (request, reply) => {
+      const found = await register(contextOf(services, request), request.params.name, request.body ?? {}, {
+        allocate: request.query.allocate === true,
+      })
+      reply.header('etag', etagOf(found.sequence))
+      return found
+    },
+  )
+}

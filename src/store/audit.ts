@@ -1,0 +1,69 @@
+import { sql } from 'kysely'
+import type { Executor } from './database.js'
+import type { AuditAction } from './schema.js'
+
+export interface AuditEntry {
+  action: AuditAction
+  actor: string
+  requestId: string | null
+  nodeName?: string
+  address?: string
+  pool?: string
+  before?: Record<string, unknown>
+  after?: Record<string, unknown>
+}
+
+/** Writes one row, in the transaction of the change that it tells of. Times are the database's. */
+export async function writeAudit(db: Executor, entry: AuditEntry): Promise<void> {
+  await db
+    .insertInto('audit')
+    .values({
+      at: sql<Date>`clock_timestamp()`,
+      action: entry.action,
+      actor: entry.actor,
+      request_id: entry.requestId,
+      node_name: entry.nodeName ?? null,
+      address: entry.address ?? null,
+      pool: entry.pool ?? null,
+      before: entry.before ? JSON.stringify(entry.before) : null,
+      after: entry.after ? JSON.stringify(entry.after) : null,
+    })
+    .execute()
+}
+
+export interface AuditFilter {
+  nodeName?: string
+  address?: string
+  action?: AuditAction
+  actor?: string
+  since?: Date
+  until?: Date
+}
+
+/** A page of the trail, newest first. */
+export function listAudit(db: Executor, filter: AuditFilter, page: { limit: number; before: number | null }) {
+  let query = db
+    .selectFrom('audit')
+    .select([
+      'id',
+      'at',
+      'action',
+      'actor',
+      'request_id',
+      'node_name',
+      sql<string | null>`host(address)`.as('address'),
+      'pool',
+      'before',
+      'after',
+    ])
+    .orderBy('id', 'desc')
+    .limit(page.limit)
+  if (filter.nodeName !== undefined) query = query.where('node_name', '=', filter.nodeName)
+  if (filter.address !== undefined) query = query.where(sql<boolean>`audit.address = ${filter.address}::inet`)
+  if (filter.action !== undefined) query = query.where('action', '=', filter.action)
+  if (filter.actor !== undefined) query = query.where('actor', '=', filter.actor)
+  if (filter.since !== undefined) query = query.where('at', '>=', filter.since)
+  if (filter.until !== undefined) query = query.where('at', '<', filter.until)
+  if (page.before !== null) query = query.where('id', '<', page.before)
+  return query.execute()
+}
