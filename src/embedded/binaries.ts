@@ -3,6 +3,7 @@ import { access, chmod, mkdir, readFile, symlink } from 'node:fs/promises'
 import { createRequire } from 'node:module'
 import { basename, dirname, join } from 'node:path'
 import { EmbeddedError, errorCode } from './errors.js'
+import { giveToOwnerOf } from './ownership.js'
 
 /** Where PostgreSQL's programs are, and what their environment needs beyond the usual. */
 export interface Binaries {
@@ -57,6 +58,7 @@ async function repairLibraryLinks(native: string, spareFolder: string): Promise<
     } catch {
       spare = spareFolder
       await mkdir(spare, { recursive: true })
+      giveToOwnerOf(dirname(spare), spare)
       await makeLink(join(native, '..', source), join(spare, basename(target)))
     }
   }

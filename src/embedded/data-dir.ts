@@ -1,19 +1,10 @@
 import { randomBytes } from 'node:crypto'
-import {
-  chownSync,
-  closeSync,
-  fsyncSync,
-  openSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from 'node:fs'
+import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
 import { chmod, mkdir, readdir } from 'node:fs/promises'
 import { join, resolve } from 'node:path'
 import { EmbeddedError, errorCode, explainFolderError } from './errors.js'
 import { lockFolder } from './folder-lock.js'
+import { giveToOwnerOf } from './ownership.js'
 
 /** The folder that holds the embedded database and the generated secrets; this process is the only service on it. */
 export interface DataDir {
@@ -92,9 +83,7 @@ export function readOrCreateSecret(folder: string, file: string): string {
     } finally {
       closeSync(fd)
     }
-    // Root in somebody else's folder: that user must still be able to start the service afterwards.
-    const { uid, gid } = statSync(folder)
-    if (process.getuid?.() === 0 && uid !== 0) chownSync(draft, uid, gid)
+    giveToOwnerOf(folder, draft)
     renameSync(draft, file)
   } catch (error) {
     throw explainFolderError(folder, error)

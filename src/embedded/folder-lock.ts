@@ -1,9 +1,10 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, constants, openSync, utimesSync, writeSync } from 'node:fs'
 import { link, mkdir, readdir, readFile, stat, unlink, writeFile } from 'node:fs/promises'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { errorCode } from './errors.js'
+import { giveToOwnerOf } from './ownership.js'
 import { processIdentity, processSpace } from './processes.js'
 
 // How the lock works. Node has no flock, and a lock file that is removed when its owner looks dead can be removed twice:
@@ -45,6 +46,7 @@ export interface FolderLock {
 /** Takes the lock kept in `folder` for this process, or says who has it. Freed by the death of its owner. */
 export async function lockFolder(folder: string): Promise<{ lock: FolderLock } | { holder: LockHolder }> {
   await mkdir(folder, { recursive: true, mode: 0o700 })
+  giveToOwnerOf(dirname(folder), folder)
   for (;;) {
     const top = await highestTurn(folder)
     const turn = top === 0 ? undefined : await readTurn(join(folder, String(top)))

@@ -1,5 +1,4 @@
 import type { ChildProcess } from 'node:child_process'
-import { mkdirSync } from 'node:fs'
 import { open, readFile, rename, stat } from 'node:fs/promises'
 import { createServer } from 'node:net'
 import { dirname, join } from 'node:path'
@@ -7,6 +6,7 @@ import { setTimeout as pause } from 'node:timers/promises'
 import type { Binaries } from './binaries.js'
 import { EmbeddedError } from './errors.js'
 import { stopLeftover } from './leftover.js'
+import { giveToOwnerOf } from './ownership.js'
 import { type RunAs, spawnProgram } from './run-as.js'
 
 const LOG_LIMIT_BYTES = 4 * 1024 * 1024
@@ -73,12 +73,18 @@ export async function startPostmaster(options: PostmasterOptions): Promise<Postm
       await pause(options.port ? 200 : 0)
       continue
     }
-    const reason = said.split('\n').filter((line) => /FATAL|PANIC|rror/.test(line))
     throw new EmbeddedError(
-      `The embedded database in ${options.folder} does not start: ${reason.at(-1)?.replace(/^.*?(FATAL|PANIC): +/, '') ?? 'it ended without a word'}\n` +
+      `The embedded database in ${options.folder} does not start: ${reasonIn(said)}\n` +
         `Its log is ${options.logFile}. DATABASE_URL uses a PostgreSQL of your own instead.`,
     )
   }
+}
+
+/** PostgreSQL's own words; what it says before its log is set up carries no severity. */
+function reasonIn(said: string): string {
+  const lines = said.split('\n').filter((line) => line.trim() !== '')
+  const fatal = lines.findLast((line) => /(FATAL|PANIC): /.test(line))
+  return fatal?.replace(/^.*?(FATAL|PANIC): +/, '') ?? (lines.slice(-2).join(' ') || 'it ended without a word')
 }
 
 /** For a process that ends without stopping its server (an uncaught error): there is no time to wait, only to ask. */
@@ -149,13 +155,13 @@ async function stop(child: ChildProcess, exited: Promise<void>): Promise<void> {
 }
 
 async function openLog(file: string): Promise<{ fd: number; start: number; close(): Promise<void> }> {
-  mkdirSync(dirname(file), { recursive: true })
   const size = await stat(file).then(
     (found) => found.size,
     () => 0,
   )
   if (size > LOG_LIMIT_BYTES) await rename(file, `${file}.old`)
   const handle = await open(file, 'a', 0o600)
+  giveToOwnerOf(dirname(file), file)
   return { fd: handle.fd, start: size > LOG_LIMIT_BYTES ? 0 : size, close: () => handle.close() }
 }
 
