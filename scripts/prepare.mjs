@@ -79,9 +79,15 @@ async function install() {
   // The build needs the development packages, whatever NODE_ENV says.
   const { code, output } = await run([...command, 'ci', '--include=dev', '--no-audit', '--no-fund'], 'Installing')
   if (code !== 0) {
+    // npm's warnings and its page of usage would bury the one line that matters.
+    const words = output
+      .replace(/^npm error Clean install a project$[^]*$/m, '')
+      .replace(/^npm (warn|notice).*\n?/gm, '')
     fail(
-      `${output.trim()}\n\nThe packages could not be installed (npm ci ended with ${code}; its words are above).\n` +
-        'Check that the npm registry can be reached and that the disk has room, then run this again: it starts afresh.',
+      `${words.trim()}\n\nThe packages could not be installed (npm ci ended with ${code}; its words are above).\n` +
+        (/code EUSAGE/.test(output)
+          ? 'package.json was changed without package-lock.json: run `npm install` once, then this again.'
+          : 'Check that the npm registry can be reached and that the disk has room, then run this again: it starts afresh.'),
     )
   }
   await writeFile(installStamp, await lockfileHash())
