@@ -1,0 +1,40 @@
+import { readFile } from 'node:fs/promises'
+import type { FastifyPluginAsync } from 'fastify'
+
+/** From both `src/integrations/join` and `dist/integrations/join`. */
+const SCRIPT = new URL('../../../join/join.sh', import.meta.url)
+
+/**
+ * `GET /join.sh`: the script that a device runs to join with a unique IP. Open without a token, and the same for everybody:
+ * nothing is filled in, so nothing in it can be secret. Registration fails if the file is not there, so that a package
+ * without it is noticed at the start and not by the first device.
+ */
+export const joinScript: FastifyPluginAsync = async (app) => {
+  const script = await readFile(SCRIPT, 'utf8')
+
+  app.get(
+    '/join.sh',
+    {
+      config: { access: 'open' },
+      schema: {
+        tags: ['join'],
+        summary: 'The join script',
+        description:
+          'A POSIX shell script that asks for the unique IP of a node (retrying), and runs `keadm join` with it. ' +
+          'Start it with `curl -fsSL <server>/join.sh | sh -s -- --server <server> -- <arguments for keadm join>`, with the ' +
+          'token in `EDGE_IPAM_TOKEN`; `--help` lists options and exit codes.',
+        security: [],
+        querystring: { type: 'object', properties: {}, additionalProperties: false },
+        response: {
+          200: {
+            description: 'The script, the same for everybody.',
+            content: { 'text/x-shellscript': { schema: { type: 'string', examples: ['#!/bin/sh\nset -eu\n…'] } } },
+          },
+        },
+      },
+    },
+    // Never from a cache: a device must not join with a script older than the service it talks to.
+    async (_request, reply) =>
+      reply.header('cache-control', 'no-store').type('text/x-shellscript; charset=utf-8').send(script),
+  )
+}

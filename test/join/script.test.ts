@@ -1,0 +1,44 @@
+import { spawnSync } from 'node:child_process'
+import { readFileSync } from 'node:fs'
+import Fastify from 'fastify'
+import t from 'tap'
+import { joinScript } from '../../src/integrations/join/plugin.js'
+import { makeDevice, missing, SCRIPT, SHELLS, TOKEN } from './device.js'
+import { startTrouble, text } from './trouble.js'
+
+t.test(
+  'GET /join.sh gives the script as it is in the repository, to everybody the same, never from a cache',
+  async (t) => {
+    const app = Fastify()
+    t.teardown(() => app.close())
+    await app.register(joinScript)
+    const response = await app.inject({ url: '/join.sh', headers: { host: 'ipam.example' } })
+    t.match(response, { statusCode: 200, body: readFileSync(SCRIPT, 'utf8') })
+    t.equal(response.headers['content-type'], 'text/x-shellscript; charset=utf-8')
+    t.equal(response.headers['cache-control'], 'no-store')
+    t.equal((await app.inject({ method: 'HEAD', url: '/join.sh' })).statusCode, 200)
+  },
+)
+
+for (const shell of SHELLS) {
+  t.test(`${shell}: half a script does nothing`, { skip: missing(shell, 'curl') ?? false }, async (t) => {
+    const { url, seen } = await startTrouble(t, [text(201, '10.213.0.7\n')])
+    const device = makeDevice(t, { shell })
+    const whole = readFileSync(SCRIPT, 'utf8')
+    const last = whole.trimEnd().lastIndexOf('\n') + 1
+    const cuts = [0.2, 0.5, 0.8].map((part) => Math.floor(whole.length * part))
+    for (let cut = last; cut < whole.trimEnd().length; cut++) cuts.push(cut)
+    const environment = { EDGE_IPAM_TOKEN: TOKEN, EDGE_IPAM_SERVER: url }
+    for (const cut of cuts)
+      await device.run(['--node-name', 'edge-1'], { piped: whole.slice(0, cut), env: environment })
+    t.equal(seen.length, 0)
+    t.strictSame(device.joins(), [])
+    await device.run(['--node-name', 'edge-1'], { piped: whole.trimEnd(), env: environment })
+    t.equal(seen.length, 1, 'the whole of it does, also without the last newline')
+  })
+}
+
+t.test('shellcheck finds nothing', { skip: missing('shellcheck') ?? false }, async (t) => {
+  const result = spawnSync('shellcheck', ['-s', 'sh', '-o', 'avoid-nullary-conditions', SCRIPT], { encoding: 'utf8' })
+  t.match(result, { status: 0, stdout: '' })
+})
