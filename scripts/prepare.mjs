@@ -81,7 +81,7 @@ async function install() {
   if (code !== 0) {
     // npm's warnings and its page of usage would bury the one line that matters.
     const words = output
-      .replace(/^npm error Clean install a project$[^]*$/m, '')
+      .replace(/^npm error Clean install a project$[\s\S]*/m, '')
       .replace(/^npm (warn|notice).*\n?/gm, '')
     fail(
       `${words.trim()}\n\nThe packages could not be installed (npm ci ended with ${code}; its words are above).\n` +

@@ -22,7 +22,7 @@ export interface RunAs {
   spawnUid?: { uid: number; gid: number }
   /** Who must own the data; undefined when that is whoever runs this process. */
   owner?: { uid: number; gid: number }
-  /** What `postgres --version` printed, e.g. 18. */
+  /** PostgreSQL's major version, e.g. 18. */
   major: number
 }
 
@@ -40,8 +40,9 @@ export async function chooseRunAs(
 ): Promise<RunAs> {
   const failures: string[] = []
   for (const candidate of candidates(dataOwner, tools)) {
-    const { code, output } = await runProgram(binaries, candidate, binaries.postgres, ['--version'])
-    const major = /\(PostgreSQL\) (\d+)/.exec(output)?.[1]
+    // Unlike --version, this also fails where a program may run but not look at its own path.
+    const { code, output } = await runProgram(binaries, candidate, binaries.initdb, ['--show', '-D', dataDir])
+    const major = /^VERSION=(\d+)/m.exec(output)?.[1]
     if (code === 0 && major !== undefined) {
       // Without the capability the other user needs to walk through; the secrets inside have modes of their own.
       if (candidate.spawnUid) await chmod(dataDir, 0o711)
@@ -60,8 +61,11 @@ function candidates(dataOwner: { uid: number; gid: number }, tools: RootTools): 
   const namespace = { prefix: [tools.unshare, '-U', '--'] }
   const other = dataOwner.uid === 0 ? { uid: NOBODY, gid: NOBODY } : dataOwner
   const caps = ['--inh-caps=+dac_override', '--ambient-caps=+dac_override']
+  // access(2), with which PostgreSQL looks for its own program, ignores capabilities of other users without this bit.
+  const keep = ['--securebits=+no_setuid_fixup']
   const user = [`--reuid=${other.uid}`, `--regid=${other.gid}`, '--clear-groups']
   const otherUser = [
+    { prefix: [tools.setpriv, ...user, ...caps, ...keep, '--'], owner: other },
     { prefix: [tools.setpriv, ...user, ...caps, '--'], owner: other },
     { prefix: [], spawnUid: other, owner: other },
   ]
