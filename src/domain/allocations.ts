@@ -10,8 +10,8 @@ import {
   allocateBatch,
   findAllocation,
   type HeldRow,
-  listAllocations as list,
   type LockedAllocation,
+  listAllocations as list,
   lockAllocationByAddress,
   lockAllocationByNode,
   quarantine,
@@ -71,7 +71,10 @@ function refusal(outcome: AllocationOutcome, wish: NewAllocation): Problem {
     case 'address_in_use':
       return new Problem(code, 'Another node holds the address. Ask for another one, or for none.')
     case 'address_quarantined':
-      return new Problem(code, 'The address was released a short while ago and rests. Ask for another one, or for none.')
+      return new Problem(
+        code,
+        'The address was released a short while ago and rests. Ask for another one, or for none.',
+      )
     case 'address_reserved':
       return new Problem(code, 'The address is reserved, or it is a network or broadcast address. Ask for another one.')
     case 'address_not_in_pool':
@@ -86,7 +89,10 @@ function refusal(outcome: AllocationOutcome, wish: NewAllocation): Problem {
         wish.pool === undefined ? "No active pool fits the node's labels." : `There is no pool ${wish.pool}.`,
       )
     case 'forbidden':
-      return new Problem(code, "The token's uses are used up. It still repeats the answer for nodes that have an address.")
+      return new Problem(
+        code,
+        "The token's uses are used up. It still repeats the answer for nodes that have an address.",
+      )
     default:
       throw new Error(`the engine answered ${outcome.code}`)
   }

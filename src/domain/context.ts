@@ -1,5 +1,5 @@
-import { globMatches } from '../core/names.js'
 import { Problem } from '../core/errors.js'
+import { globMatches } from '../core/names.js'
 import type { AllocationLock } from '../lock/allocation-lock.js'
 import type { AllocationOutcome, AllocationRequest } from '../store/allocations.js'
 import { allocateBatch, type UniqueIpRow, uniqueIps } from '../store/allocations.js'

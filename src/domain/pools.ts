@@ -1,6 +1,15 @@
 import { Problem } from '../core/errors.js'
-import { type Cidr, canonicalAddress, cidrContains, formatAddress, formatCidr, parseAddress, parseCidr } from '../core/ip.js'
+import {
+  type Cidr,
+  canonicalAddress,
+  cidrContains,
+  formatAddress,
+  formatCidr,
+  parseAddress,
+  parseCidr,
+} from '../core/ip.js'
 import { cidrRefusal, usableRange, utilization } from '../core/pool.js'
+import { type Range, RangeSet } from '../core/range-set.js'
 import type { NewPool, NewReservation, Pool, Reservation } from '../schemas/pool.js'
 import { sweepPool } from '../store/allocations.js'
 import { writeAudit } from '../store/audit.js'
@@ -19,10 +28,17 @@ export interface VersionedPool {
  * @throws Problem pool_exists, pool_overlap, cidr_not_usable, and those of a reservation
  */
 export function createPool(context: Context, wish: NewPool): Promise<VersionedPool> {
+  return insertPool({ db: context.db, dryRun: context.dryRun, ...by(context) }, wish)
+}
+
+function insertPool(
+  { db, dryRun, actor, requestId }: { db: Executor; dryRun: boolean; actor: string; requestId: string | null },
+  wish: NewPool,
+): Promise<VersionedPool> {
   const cidr = parseCidr(wish.cidr)
   const refusal = cidrRefusal(cidr)
   if (refusal !== null) throw new Problem('cidr_not_usable', refusal)
-  return transaction(context.db, context.dryRun, async (trx) => {
+  return transaction(db, dryRun, async (trx) => {
     if (await store.poolByName(trx, wish.name)) {
       throw new Problem('pool_exists', `There is a pool ${wish.name} already.`)
     }
@@ -30,7 +46,6 @@ export function createPool(context: Context, wish: NewPool): Promise<VersionedPo
     if (other) {
       throw new Problem('pool_overlap', `${formatCidr(cidr)} overlaps ${other.cidr} of pool ${other.name}.`)
     }
-    const usable = usableRange(cidr)
     const id = await store.insertPool(trx, {
       name: wish.name,
       cidr: formatCidr(cidr),
@@ -39,18 +54,25 @@ export function createPool(context: Context, wish: NewPool): Promise<VersionedPo
       nodeSelector: wish.nodeSelector ?? null,
       quarantineSeconds: wish.quarantineSeconds ?? 3600,
       description: wish.description ?? null,
-      usable: {
-        first: formatAddress({ family: cidr.family, value: usable.first }),
-        last: formatAddress({ family: cidr.family, value: usable.last }),
-      },
+      usable: rangeText(cidr, usableRange(cidr)),
     })
     for (const [index, reservation] of (wish.reservations ?? []).entries()) {
       await reserve(trx, { id, name: wish.name, cidr }, reservation, `/reservations/${index}`)
     }
     const created = await loadPool(trx, wish.name)
     const { utilization: _, createdAt: __, updatedAt: ___, ...after } = created.pool
-    await writeAudit(trx, { ...by(context), action: 'pool.created', pool: wish.name, after })
+    await writeAudit(trx, { actor, requestId, action: 'pool.created', pool: wish.name, after })
     return created
+  })
+}
+
+/** Makes the pool `default`, if there is no pool at all: what a new service begins with. */
+export async function makeFirstPool(db: Executor, cidr: string): Promise<void> {
+  if (await withRetries(() => store.anyPool(db))) return
+  const context = { db, dryRun: false, requestId: null, actor: 'system' }
+  await insertPool(context, { name: 'default', cidr }).catch((error) => {
+    // Another replica was quicker.
+    if (!(error instanceof Problem && (error.code === 'pool_exists' || error.code === 'pool_overlap'))) throw error
   })
 }
 
@@ -119,24 +141,9 @@ export function deleteReservation(context: Context, poolName: string, id: string
     const row = /^[1-9]\d{0,15}$/.test(id) ? await store.findReservation(trx, locked.id, Number(id)) : undefined
     if (!row) throw new Problem('reservation_not_found', `Pool ${poolName} has no reservation of this id.`)
     const cidr = parseCidr(locked.cidr)
-    const usable = usableRange(cidr)
-    const first = parseAddress(row.start).value
-    const last = parseAddress(row.end).value
-    const part = {
-      first: first > usable.first ? first : usable.first,
-      last: last < usable.last ? last : usable.last,
-    }
-    await store.deleteReservation(
-      trx,
-      locked.id,
-      row.id,
-      part.first > part.last
-        ? null
-        : {
-            first: formatAddress({ family: cidr.family, value: part.first }),
-            last: formatAddress({ family: cidr.family, value: part.last }),
-          },
-    )
+    const reserved = RangeSet.of({ first: parseAddress(row.start).value, last: parseAddress(row.end).value })
+    const [part] = reserved.intersect(RangeSet.of(usableRange(cidr))).ranges
+    await store.deleteReservation(trx, locked.id, row.id, part ? rangeText(cidr, part) : null)
     const before = { ...toReservation(row) }
     await writeAudit(trx, { ...by(context), action: 'reservation.deleted', pool: poolName, before })
   })
@@ -168,7 +175,10 @@ async function reserve(
     throw new Problem('invalid_range', `${at}/end comes before ${at}/start, or is of the other IP version.`)
   }
   if (!cidrContains(pool.cidr, start) || !cidrContains(pool.cidr, end)) {
-    throw new Problem('reservation_outside_pool', `The range is not within ${formatCidr(pool.cidr)} of pool ${pool.name}.`)
+    throw new Problem(
+      'reservation_outside_pool',
+      `The range is not within ${formatCidr(pool.cidr)} of pool ${pool.name}.`,
+    )
   }
   const first = formatAddress(start)
   const last = formatAddress(end)
@@ -229,6 +239,10 @@ function toReservation(row: store.ReservationRow): Reservation {
   }
 }
 
+function rangeText({ family }: Cidr, { first, last }: Range): { first: string; last: string } {
+  return { first: formatAddress({ family, value: first }), last: formatAddress({ family, value: last }) }
+}
+
 function poolNotFound(name: string): Problem {
   return new Problem('pool_not_found', `There is no pool ${name}.`)
 }
@@ -240,4 +254,3 @@ function stale(): Problem {
 function by(context: Context) {
   return { actor: actorOf(context.caller), requestId: context.requestId }
 }
-

@@ -79,7 +79,9 @@ export function fieldErrors(errors: readonly ErrorObject[], part: string, silent
 function isNoise(error: ErrorObject, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'anyOf') return all.some((other) => other.schemaPath.startsWith(`${error.schemaPath}/`))
   if (error.keyword !== 'type' || error.params.type !== 'null') return false
-  return all.some((other) => other !== error && other.keyword !== 'anyOf' && other.instancePath.startsWith(error.instancePath))
+  return all.some(
+    (other) => other !== error && other.keyword !== 'anyOf' && other.instancePath.startsWith(error.instancePath),
+  )
 }
 
 function pathOf(error: ErrorObject, part: string, silent: boolean): string {
@@ -98,6 +100,8 @@ function messageOf(error: ErrorObject): string {
   switch (error.keyword) {
     case 'format':
       return formats[error.params.format as string]?.(error.data as string) ?? 'It has the wrong form.'
+    case 'x-labels':
+      return error.message ?? ''
     case 'additionalProperties':
       return 'This field is unknown. Leave it out, or mend its spelling.'
     case 'required':

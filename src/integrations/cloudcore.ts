@@ -51,12 +51,16 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
           },
           closed,
         ),
-        body: Type.Optional(Registration),
+        body: Registration,
         response: answers({ 200: ref(UniqueIp) }),
+      },
+      // No body is an empty one.
+      preValidation: async (request) => {
+        if (request.body === undefined) (request as { body: unknown }).body = {}
       },
     },
     async (request, reply) => {
-      const found = await register(contextOf(services, request), request.params.name, request.body ?? {}, {
+      const found = await register(contextOf(services, request), request.params.name, request.body, {
         allocate: request.query.allocate === true,
       })
       reply.header('etag', etagOf(found.sequence))

@@ -14,7 +14,11 @@ export const NewToken = Type.Object(
     role: Role,
     namePattern: Type.Optional(
       nullable(
-        Type.String({ format: 'glob', maxLength: 253, description: 'The node names a `join` token is good for: a glob.' }),
+        Type.String({
+          format: 'glob',
+          maxLength: 253,
+          description: 'The node names a `join` token is good for: a glob.',
+        }),
       ),
     ),
     maxUses: Type.Optional(nullable(Type.Integer({ minimum: 1, maximum: 1_000_000_000 }))),

@@ -75,7 +75,8 @@ export const ProblemDetails = Type.Object(
     requestId: Type.String(),
     errors: Type.Optional(
       Type.Array(Type.Object({ path: Type.String(), message: Type.String() }), {
-        description: 'Every field that is wrong: a JSON Pointer into the body, `?name` in the query, `{name}` in the path.',
+        description:
+          'Every field that is wrong: a JSON Pointer into the body, `?name` in the query, `{name}` in the path.',
       }),
     ),
   },

@@ -25,7 +25,11 @@ export const PoolState = Type.Union([Type.Literal('active'), Type.Literal('drain
 })
 
 export const NewReservation = Type.Object(
-  { start: Address, end: Type.Optional(Address), reason: Type.String({ format: 'text', minLength: 1, maxLength: 1024 }) },
+  {
+    start: Address,
+    end: Type.Optional(Address),
+    reason: Type.String({ format: 'text', minLength: 1, maxLength: 1024 }),
+  },
   { ...closed, examples: [{ start: '10.213.0.1', end: '10.213.0.9', reason: 'gateways' }] },
 )
 export type NewReservation = Static<typeof NewReservation>

@@ -18,7 +18,13 @@ async function loadMigrations(): Promise<Record<string, Migration>> {
   for (const name of await knownMigrations()) {
     const text = await readFile(new URL(`${name}.sql`, folder), 'utf8')
     // Forward only: a change that was wrong is mended by the next migration, for its data may be in use already.
-    migrations[name] = { up: (db) => sql.raw(text).execute(db).then(() => undefined) }
+    migrations[name] = {
+      up: (db) =>
+        sql
+          .raw(text)
+          .execute(db)
+          .then(() => undefined),
+    }
   }
   return migrations
 }
@@ -53,4 +59,14 @@ export async function migrate(db: Kysely<Database>): Promise<string[]> {
   const { error, results } = await migrator.migrateToLatest()
   if (error) throw error
   return (results ?? []).filter((result) => result.status === 'Success').map((result) => result.migrationName)
+}
+
+/** Whether the database answers and has had every migration that this code needs. */
+export async function isCurrent(db: Kysely<Database>): Promise<boolean> {
+  try {
+    const applied = new Set(await appliedMigrations(db))
+    return (await knownMigrations()).every((name) => applied.has(name))
+  } catch {
+    return false
+  }
 }

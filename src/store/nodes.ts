@@ -23,9 +23,7 @@ export interface NodeRow {
 function nodes(db: Executor) {
   return db
     .selectFrom('nodes as n')
-    .leftJoin('allocations as a', (join) =>
-      join.onRef('a.node_name', '=', 'n.name').on('a.state', '<>', 'quarantined'),
-    )
+    .leftJoin('allocations as a', (join) => join.onRef('a.node_name', '=', 'n.name').on('a.state', '<>', 'quarantined'))
     .leftJoin('pools as p', 'p.id', 'a.pool_id')
     .select([
       'n.name',

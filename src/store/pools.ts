@@ -35,34 +35,32 @@ export interface ReservationRow {
  * of allocations, so what is allocated is that less the quarantined: the cost does not grow with what is allocated.
  */
 function pools(db: Executor) {
-  return db
-    .selectFrom('pools as p')
-    .select([
-      'p.id',
-      'p.name',
-      'p.cidr',
-      'p.state',
-      'p.priority',
-      'p.node_selector',
-      'p.quarantine_seconds',
-      'p.description',
-      'p.revision',
-      'p.created_at',
-      'p.updated_at',
-      sql<number>`p.held - (
+  return db.selectFrom('pools as p').select([
+    'p.id',
+    'p.name',
+    'p.cidr',
+    'p.state',
+    'p.priority',
+    'p.node_selector',
+    'p.quarantine_seconds',
+    'p.description',
+    'p.revision',
+    'p.created_at',
+    'p.updated_at',
+    sql<number>`p.held - (
         select count(*) from allocations a where a.pool_id = p.id and a.state = 'quarantined'
       )`.as('allocated'),
-      sql<number>`(
+    sql<number>`(
         select count(*) from allocations a
         where a.pool_id = p.id and a.state = 'quarantined' and not quarantine_over(a.quarantined_until, now())
           and not is_reserved(p.id, a.address)
       )`.as('quarantined'),
-      sql<ReservationRow[]>`(
+    sql<ReservationRow[]>`(
         select coalesce(json_agg(json_build_object('id', r.id, 'start', host(r.first_address),
           'end', host(r.last_address), 'reason', r.reason, 'created_at', r.created_at) order by r.first_address), '[]')
         from reservations r where r.pool_id = p.id
       )`.as('reservations'),
-    ])
+  ])
 }
 
 export function findPool(db: Executor, name: string): Promise<PoolRow | undefined> {
@@ -120,7 +118,10 @@ export function poolThatOverlaps(db: Executor, cidr: string): Promise<{ name: st
 }
 
 /** Keeps allocation out of the pool until the transaction ends. */
-export async function lockPool(db: Executor, name: string): Promise<{ id: number; cidr: string; revision: number } | undefined> {
+export async function lockPool(
+  db: Executor,
+  name: string,
+): Promise<{ id: number; cidr: string; revision: number } | undefined> {
   return db
     .selectFrom('pools')
     .select(['id', 'cidr', 'revision'])
@@ -206,7 +207,9 @@ export async function insertReservation(
   db: Executor,
   reservation: { poolId: number; first: string; last: string; reason: string },
 ): Promise<{ id: number; created_at: Date }> {
-  await sql`select withdraw_free(${reservation.poolId}, ${reservation.first}::inet, ${reservation.last}::inet)`.execute(db)
+  await sql`select withdraw_free(${reservation.poolId}, ${reservation.first}::inet, ${reservation.last}::inet)`.execute(
+    db,
+  )
   return db
     .insertInto('reservations')
     .values({

@@ -38,9 +38,7 @@ export function listTokens(
     .orderBy('id')
     .limit(page.limit)
   if (page.after !== null) {
-    query = query.where(
-      sql<boolean>`(created_at, id) > (${page.after.createdAt}::timestamptz, ${page.after.id}::text)`,
-    )
+    query = query.where(sql<boolean>`(created_at, id) > (${page.after.createdAt}::timestamptz, ${page.after.id}::text)`)
   }
   return query.execute()
 }

@@ -2,7 +2,18 @@ import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typ
 import { canonicalAddress } from '../../core/ip.js'
 import * as allocations from '../../domain/allocations.js'
 import { Allocation, AllocationState, NewAllocation } from '../../schemas/allocation.js'
-import { Address, Cidr, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, PoolName, ref } from '../../schemas/common.js'
+import {
+  Address,
+  Cidr,
+  closed,
+  DryRun,
+  ifMatchHeader,
+  NodeName,
+  PoolName,
+  page,
+  pageQuery,
+  ref,
+} from '../../schemas/common.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAddressText, toPage } from '../page.js'

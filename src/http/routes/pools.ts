@@ -1,6 +1,6 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import * as pools from '../../domain/pools.js'
-import { closed, DryRun, ifMatchHeader, page, pageQuery, PoolName, ref } from '../../schemas/common.js'
+import { closed, DryRun, ifMatchHeader, PoolName, page, pageQuery, ref } from '../../schemas/common.js'
 import { NewPool, NewReservation, Pool, Reservation } from '../../schemas/pool.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'

@@ -1,0 +1,137 @@
+import type { Socket } from 'node:net'
+import swagger from '@fastify/swagger'
+import swaggerUi from '@fastify/swagger-ui'
+import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
+import fastify, { type FastifyBaseLogger, LogController } from 'fastify'
+import { Problem } from './core/errors.js'
+import { guard } from './http/auth.js'
+import { errorHandler, problemBody, sendProblem } from './http/errors.js'
+import { refuseOtherMethods } from './http/method-not-allowed.js'
+import { openapi } from './http/openapi.js'
+import { requestIdOf } from './http/request-id.js'
+import { adminRoutes } from './http/routes/admin.js'
+import { allocationRoutes } from './http/routes/allocations.js'
+import { healthRoutes } from './http/routes/health.js'
+import { nodeRoutes } from './http/routes/nodes.js'
+import { poolRoutes } from './http/routes/pools.js'
+import type { Services } from './http/services.js'
+import { validatorCompiler } from './http/validation.js'
+import { cloudcore } from './integrations/cloudcore.js'
+import { joinScript } from './integrations/join/plugin.js'
+import { northbound } from './integrations/northbound.js'
+import { AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
+import { Allocation, UniqueIp } from './schemas/allocation.js'
+import { ProblemDetails } from './schemas/common.js'
+import { Node, NorthboundNode } from './schemas/node.js'
+import { Pool, Reservation, Utilization } from './schemas/pool.js'
+
+const BODY_LIMIT = 2 * 1024 * 1024
+
+export interface AppOptions {
+  services: Services
+  isReady: () => Promise<boolean>
+  /** Without one nothing is logged. */
+  log?: FastifyBaseLogger
+}
+
+/** The assembly: every room is registered here, in visible order. It listens nowhere yet. */
+export async function buildApp({ services, isReady, log }: AppOptions) {
+  const app = fastify({
+    ...(log && { loggerInstance: log }),
+    bodyLimit: BODY_LIMIT,
+    requestTimeout: 30_000,
+    forceCloseConnections: 'idle',
+    return503OnClosing: false,
+    requestIdHeader: false,
+    genReqId: requestIdOf,
+    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    routerOptions: { maxParamLength: 1024 },
+    frameworkErrors: (error, request, reply) => errorHandler(error, request as never, reply as never),
+    clientErrorHandler: refuseConnection,
+  }).withTypeProvider<TypeBoxTypeProvider>()
+
+  app.setValidatorCompiler(validatorCompiler)
+  app.setErrorHandler(errorHandler)
+  app.setNotFoundHandler((_request, reply) =>
+    sendProblem(
+      reply,
+      new Problem('route_not_found', 'There is nothing at this path. /openapi.json lists what there is.'),
+    ),
+  )
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
+    parseJson(body),
+  )
+  app.addHook('onRequest', async (request, reply) => {
+    reply.header('x-request-id', request.id)
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    // The route's pattern, not the URL: a URL can hold an address, or whatever a caller put there.
+    request.log.info({
+      method: request.method,
+      route: request.routeOptions.url ?? null,
+      status: reply.statusCode,
+      ms: Math.round(reply.elapsedTime * 10) / 10,
+      ...(request.caller && { actor: `${request.caller.role}:${request.caller.tokenId}` }),
+    })
+  })
+
+  for (const schema of [
+    ProblemDetails,
+    Utilization,
+    Reservation,
+    Pool,
+    Allocation,
+    UniqueIp,
+    Node,
+    NorthboundNode,
+    Token,
+    TokenWithSecret,
+    AuditRow,
+  ]) {
+    app.addSchema(schema)
+  }
+  await app.register(swagger, openapi)
+  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' })
+
+  guard(app, services.authenticator)
+  const refuseTheRest = refuseOtherMethods(app)
+  app.get('/', { config: { access: 'open' }, schema: { hide: true } }, async (_request, reply) =>
+    reply.redirect('/docs'),
+  )
+  app.get('/openapi.json', { config: { access: 'open' }, schema: { hide: true } }, async () => app.swagger())
+  await app.register(healthRoutes, { isReady })
+  await app.register(poolRoutes, { services })
+  await app.register(allocationRoutes, { services })
+  await app.register(nodeRoutes, { services })
+  await app.register(adminRoutes, { services })
+  await app.register(cloudcore, { services })
+  await app.register(northbound, { services })
+  await app.register(joinScript)
+  refuseTheRest()
+  return app
+}
+
+/** No body is no JSON either: routes that need one say so. */
+function parseJson(body: Buffer): unknown {
+  if (body.length === 0) return undefined
+  try {
+    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
+  } catch {
+    throw new Problem('malformed_json', 'The body cannot be read as JSON in UTF-8.')
+  }
+}
+
+/** What is not HTTP gets an answer, too. */
+function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
+  if (error.code === 'ECONNRESET' || socket.destroyed) return
+  const problem = new Problem('validation_failed', 'The request cannot be read as HTTP.')
+  const body = JSON.stringify(problemBody(problem, requestIdOf({ headers: {} })))
+  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  if (socket.writable) {
+    socket.write(
+      `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+    )
+  }
+  socket.destroy()
+}

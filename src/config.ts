@@ -1,0 +1,185 @@
+import { readFileSync } from 'node:fs'
+import { parseCidr } from './core/ip.js'
+import { cidrRefusal } from './core/pool.js'
+
+/** All settings, read once. This file is the only reader of the environment. */
+export interface Config {
+  host: string
+  port: number
+  /** undefined: the embedded PostgreSQL */
+  databaseUrl: string | undefined
+  databaseConnections: number
+  redisUrl: string | undefined
+  dataDir: string
+  adminToken: string | undefined
+  /** The CIDR of the pool `default`, made when no pool exists. */
+  pool: string | undefined
+  logLevel: string
+}
+
+/** The settings are wrong: every one of them, a line each. */
+export class ConfigError extends Error {
+  constructor(readonly problems: readonly string[]) {
+    super(problems.join('\n'))
+  }
+}
+
+interface Setting {
+  variable: string
+  meaning: string
+  fallback?: string
+  /** Never printed; may be given as a file with `_FILE` appended. */
+  secret?: true
+  /** What is wrong with the value, or null. */
+  check: (value: string) => string | null
+}
+
+const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+/** Check, default and documentation of each setting (`edge-ipam serve --help` prints it). */
+export const settings = {
+  host: {
+    variable: 'HOST',
+    meaning: 'where it listens',
+    fallback: '127.0.0.1',
+    check: (value) => (/^[\w.:-]+$/.test(value) ? null : 'has to be an address or a host name'),
+  },
+  port: {
+    variable: 'PORT',
+    meaning: 'the port; 0 picks one and prints it',
+    fallback: '8080',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  databaseUrl: {
+    variable: 'DATABASE_URL',
+    meaning: 'PostgreSQL 14 or newer, postgres://…; without it an embedded one runs in the data folder',
+    secret: true,
+    check: (value) => url(value, ['postgres:', 'postgresql:']),
+  },
+  databaseConnections: {
+    variable: 'EDGE_IPAM_DATABASE_CONNECTIONS',
+    meaning: 'how many connections to the database each process may hold',
+    fallback: '10',
+    check: (value) => whole(value, 2, 200),
+  },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    meaning: 'Redis 6 or Valkey, redis://… or rediss://…; saves work when several replicas run',
+    secret: true,
+    check: (value) => url(value, ['redis:', 'rediss:']),
+  },
+  dataDir: {
+    variable: 'EDGE_IPAM_DATA_DIR',
+    meaning: 'the embedded database and generated tokens',
+    fallback: '.edge-ipam',
+    check: (value) => (value.includes('\0') ? 'has to be a path' : null),
+  },
+  adminToken: {
+    variable: 'EDGE_IPAM_ADMIN_TOKEN',
+    meaning: 'the first admin token; generated in the data folder when the database is embedded',
+    secret: true,
+    check: (value) =>
+      value.length < 32 || value.length > 512 || /\s/.test(value)
+        ? 'has to have 32 to 512 characters and no white space; make one with: openssl rand -base64 32'
+        : null,
+  },
+  pool: {
+    variable: 'EDGE_IPAM_POOL',
+    meaning: 'the CIDR of the pool "default", made at the first start when no pool exists',
+    check: (value) => {
+      try {
+        return cidrRefusal(parseCidr(value))
+      } catch (error) {
+        return (error as Error).message
+      }
+    },
+  },
+  logLevel: {
+    variable: 'LOG_LEVEL',
+    meaning: `one of ${levels.join(', ')}`,
+    fallback: 'info',
+    check: (value) => (levels.includes(value) ? null : `has to be one of ${levels.join(', ')}`),
+  },
+} as const satisfies Record<keyof Config, Setting>
+
+/** The pool that a service with an embedded database begins with. */
+const EMBEDDED_POOL = '10.213.0.0/16'
+
+/** Doors that somebody may count on, and that this version does not have: better refused than left open or shut. */
+const unsupported = [
+  'EDGE_IPAM_NORTHBOUND_PORT',
+  'EDGE_IPAM_JOIN_PORT',
+  'EDGE_IPAM_TLS_CERT_FILE',
+  'EDGE_IPAM_TLS_KEY_FILE',
+  'EDGE_IPAM_WEBHOOK_PORT',
+  'EDGE_IPAM_EDGEWATCHER',
+]
+
+function whole(value: string, least: number, most: number): string | null {
+  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
+    ? null
+    : `has to be a whole number from ${least} to ${most}`
+}
+
+function url(value: string, protocols: readonly string[]): string | null {
+  const wanted = `has to begin with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`
+  try {
+    const { protocol, hostname } = new URL(value)
+    if (!protocols.includes(protocol)) return wanted
+    // A socket's folder may stand in the place of the host, or in the query.
+    return hostname === '' && !value.includes('host=') && !value.includes('%2F') ? 'names no host' : null
+  } catch {
+    return `${wanted} and name a host; a password in it has to be percent-encoded`
+  }
+}
+
+/**
+ * Reads the settings. An empty variable counts as one that is not set.
+ * @throws ConfigError with every wrong setting
+ */
+export function readConfig(env: NodeJS.ProcessEnv): Config {
+  const problems: string[] = []
+  const values: Record<string, string | undefined> = {}
+  for (const [key, setting] of Object.entries(settings) as [keyof Config, Setting][]) {
+    const value = readSetting(setting, env, problems)
+    values[key] = value ?? setting.fallback
+    if (value === undefined) continue
+    const problem = setting.check(value)
+    if (problem !== null) problems.push(`${setting.variable}${setting.secret ? '' : `=${value}`}: ${problem}`)
+  }
+  for (const variable of unsupported) {
+    if (env[variable] && env[variable] !== 'off')
+      problems.push(`${variable}: this version does not have it; leave it out`)
+  }
+  if (problems.length > 0) throw new ConfigError(problems)
+  return {
+    host: values.host!,
+    port: Number(values.port),
+    databaseUrl: values.databaseUrl,
+    databaseConnections: Number(values.databaseConnections),
+    redisUrl: values.redisUrl,
+    dataDir: values.dataDir!,
+    adminToken: values.adminToken,
+    pool: values.pool ?? (values.databaseUrl === undefined ? EMBEDDED_POOL : undefined),
+    logLevel: values.logLevel!,
+  }
+}
+
+function readSetting(setting: Setting, env: NodeJS.ProcessEnv, problems: string[]): string | undefined {
+  const { variable, secret } = setting
+  const direct = env[variable] || undefined
+  const file = (secret && env[`${variable}_FILE`]) || undefined
+  if (file === undefined) return direct
+  if (direct !== undefined) {
+    problems.push(`${variable} and ${variable}_FILE: only one of them may be set`)
+    return undefined
+  }
+  try {
+    const value = readFileSync(file, 'utf8').trim()
+    if (value === '') problems.push(`${variable}_FILE=${file}: the file is empty`)
+    return value || undefined
+  } catch (error) {
+    problems.push(`${variable}_FILE=${file}: cannot be read (${(error as NodeJS.ErrnoException).code})`)
+    return undefined
+  }
+}

@@ -1,0 +1,40 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { Problem } from '../../core/errors.js'
+import { closed } from '../../schemas/common.js'
+import { answers } from '../problems.js'
+
+const Health = Type.Object({ status: Type.Literal('ok') }, closed)
+
+/** `isReady` says whether the database is there and at the version that this code needs. */
+export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<boolean> }> = async (
+  app,
+  { isReady },
+) => {
+  const open = { config: { access: 'open' }, logLevel: 'warn' } as const
+  app.get(
+    '/livez',
+    {
+      ...open,
+      schema: { tags: ['health'], summary: 'The process lives', security: [], response: answers({ 200: Health }) },
+    },
+    async () => ({ status: 'ok' as const }),
+  )
+  app.get(
+    '/readyz',
+    {
+      ...open,
+      schema: {
+        tags: ['health'],
+        summary: 'The database is reached, and at the right version',
+        security: [],
+        response: answers({ 200: Health }),
+      },
+    },
+    async () => {
+      if (await isReady()) return { status: 'ok' as const }
+      throw new Problem('store_unavailable', 'The database is not reached, or not at the version needed.', {
+        retryAfter: 1,
+      })
+    },
+  )
+}

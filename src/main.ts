@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs'
+import { help, settingsHelp } from './cli/help.js'
+import { type Config, ConfigError, readConfig } from './config.js'
+import { EmbeddedError } from './embedded/errors.js'
+import { createLogger, openStore, type Running, StartError, serve } from './serve.js'
+import { NewerDatabase } from './store/migrate.js'
+
+/**
+ * The program. Sets the exit code: 0 done, 1 failed, 2 wrong usage or configuration.
+ * @param argv the words after the program's name
+ */
+export async function main(argv: string[]): Promise<void> {
+  const [command = '', ...rest] = argv
+  const asksForHelp = rest.includes('--help') || rest.includes('-h')
+  switch (command) {
+    case 'serve':
+    case 'migrate':
+      if (asksForHelp) return print(settingsHelp(command))
+      if (rest.length > 0) return usage(`${command} takes no arguments, but was given ${rest.join(' ')}`)
+      return command === 'serve' ? runService() : runMigrate()
+    case 'demo': {
+      const { demo } = await import('./cli/demo.js')
+      process.exitCode = await demo(rest)
+      return
+    }
+    case 'version':
+    case '--version':
+      return print(`${version()}\n`)
+    case 'help':
+    case '--help':
+    case '-h':
+      return print(help())
+    default:
+      return usage(command === '' ? 'a command is missing' : `there is no command ${command}`)
+  }
+}
+
+function print(text: string): void {
+  process.stdout.write(text)
+}
+
+function usage(problem: string): void {
+  process.stderr.write(`edge-ipam: ${problem}\n\n${help()}`)
+  process.exitCode = 2
+}
+
+function version(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
+}
+
+function progress(line: string): void {
+  process.stderr.write(`edge-ipam: ${line}\n`)
+}
+
+/** Reads the settings, or says all that is wrong with them. */
+function settled(): Config | undefined {
+  try {
+    return readConfig(process.env)
+  } catch (error) {
+    if (!(error instanceof ConfigError)) throw error
+    for (const problem of error.problems) process.stderr.write(`edge-ipam: ${problem}\n`)
+    process.exitCode = 2
+    return undefined
+  }
+}
+
+/** What people can mend is said in a line; all else is a fault of ours, and keeps its stack. */
+function fail(error: unknown): void {
+  if (error instanceof StartError || error instanceof EmbeddedError || error instanceof NewerDatabase) {
+    process.stderr.write(`edge-ipam: ${error.message}\n`)
+    process.exitCode = error instanceof StartError ? error.exitCode : 1
+  } else {
+    process.stderr.write(`edge-ipam: ${(error as Error).stack ?? error}\n`)
+    process.exitCode = 1
+  }
+}
+
+async function runMigrate(): Promise<void> {
+  const config = settled()
+  if (!config) return
+  try {
+    const store = await openStore(config, progress, () => {})
+    await store.stop()
+    progress('the database is at the version that this program needs')
+  } catch (error) {
+    fail(error)
+  }
+}
+
+async function runService(): Promise<void> {
+  const config = settled()
+  if (!config) return
+  const terminal = process.stdout.isTTY === true
+  const log = createLogger(config.logLevel, terminal)
+  const starting = serve(config, progress, log)
+
+  let stopping = false
+  const stop = async () => {
+    // Ctrl-C comes twice by way of npm, and impatient people press it again: the first one counts.
+    if (stopping) return
+    stopping = true
+    const running = await starting.catch(() => undefined)
+    await running?.stop()
+    process.exit()
+  }
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop())
+
+  try {
+    const running = await starting
+    if (!stopping) announce(running, terminal)
+  } catch (error) {
+    fail(error)
+    process.exit()
+  }
+}
+
+/** Says that it is ready: for people in a few lines, for programs in one. */
+function announce({ url, dataDir, adminTokenFile }: Running, terminal: boolean): void {
+  const token = adminTokenFile === undefined ? '$EDGE_IPAM_ADMIN_TOKEN' : `$(cat ${quoted(adminTokenFile)})`
+  const ready = {
+    page: `${url}/`,
+    docs: `${url}/docs`,
+    dataDir: dataDir?.path ?? null,
+    adminTokenFile: adminTokenFile ?? null,
+    curl:
+      `curl -sS ${url}/v1/allocations -H "Authorization: Bearer ${token}" -H 'Content-Type: application/json' ` +
+      `-d '{"nodeName":"edge-1","displayIp":"192.168.1.10"}'`,
+  }
+  if (!terminal) {
+    print(`${JSON.stringify({ msg: 'ready', ...ready })}\n`)
+    return
+  }
+  print(`
+edge-ipam is ready.
+
+  Page                 ${ready.page}
+  API documentation    ${ready.docs}
+  Data                 ${ready.dataDir ?? 'in the database of DATABASE_URL'}
+  Admin token          ${ready.adminTokenFile ?? 'the one of EDGE_IPAM_ADMIN_TOKEN'}
+
+  Allocate an address:
+  ${ready.curl}
+
+  Ctrl-C ends it.
+
+`)
+}
+
+/** As one word of a shell. */
+function quoted(path: string): string {
+  return `'${path.replace(/'/g, `'\\''`)}'`
+}
