@@ -40,7 +40,7 @@ Exit codes
    0  joined, or it already was
    1  stopped by something unforeseen
    2  wrong usage
-   3  neither curl nor GNU wget here (busybox wget cannot keep the token out of the list of processes)
+   3  neither curl nor GNU wget 1 here (busybox wget cannot keep the token out of the list of processes)
    4  no token, or one that cannot be read
    5  the service could not be reached in time
    6  the service's certificate is not trusted
@@ -510,7 +510,7 @@ choose_client() {
     'GNU Wget '*) CLIENT=wget ;;
     *)
       if command -v wget >/dev/null 2>&1; then
-        die $EX_CLIENT 'there is no curl, and this wget is not GNU wget: it would show the token in the list of processes; install curl or GNU wget'
+        die $EX_CLIENT 'there is no curl, and this wget will not do (that of busybox would show the token in the list of processes, wget2 hides the answer); install curl or GNU wget 1'
       fi
       die $EX_CLIENT 'there is neither curl nor GNU wget; install one of them'
       ;;
@@ -671,8 +671,8 @@ read_address() {
     200 | 201) ;;
     401) die $EX_UNAUTHORIZED "the token was refused: $(problem); ask the administrator whether it is still good, or for another" ;;
     403) die $EX_FORBIDDEN "this token may not allocate for $NODE_NAME: $(problem); use a join token whose name pattern fits, or another --node-name" ;;
-    404) die $EX_NOT_FOUND "no address for $NODE_NAME: $(problem); check --pool, --label and --server" ;;
-    409) die $EX_CONFLICT "no address for $NODE_NAME: $(problem); an administrator has to look at the pool, or at what the node holds" ;;
+    404) die $EX_NOT_FOUND "no address for $NODE_NAME${POOL:+ in pool $POOL}: $(problem); check --pool, --label and --server" ;;
+    409) die $EX_CONFLICT "no address for $NODE_NAME${POOL:+ in pool $POOL}: $(problem); an administrator has to look at the pool, or at what the node holds" ;;
     4??) die $EX_REFUSED "the request was refused: $(problem); correct the options, see --help" ;;
     3??) die $EX_ANSWER "$SERVER redirects ($STATUS), and the token is not sent on; give --server the URL that it redirects to" ;;
     *) die $EX_ANSWER "$SERVER answered $STATUS, which is not understood; check that --server is the IPAM service" ;;

@@ -6,28 +6,18 @@ import { CLIENTS, makeDevice, missing, SHELLS } from './device.js'
 
 const service = await startService(t, { env: { EDGE_IPAM_POOL: '10.213.0.0/16' } })
 
-async function api(method: string, path: string, body?: unknown) {
-  const response = await fetch(service.url + path, {
-    method,
-    headers: {
-      authorization: `Bearer ${service.adminToken}`,
-      ...(body === undefined ? {} : { 'content-type': 'application/json' }),
-    },
-    ...(body === undefined ? {} : { body: JSON.stringify(body) }),
-  })
-  return { status: response.status, body: (await response.json()) as Record<string, unknown> }
-}
+const api = service.call
 
 async function joinToken(namePattern: string): Promise<string> {
   const { status, body } = await api('POST', '/v1/tokens', { role: 'join', namePattern })
   t.equal(status, 201, 'a join token is made')
-  return body.secret as string
+  return body.secret
 }
 
 const token = await joinToken('edge-*')
 const server = ['--server', service.url]
 const cloudcore = ['--cloudcore-ipport=203.0.113.5:10000', '--token', 'kubeedge-secret']
-const uniqueIp = async (name: string) => (await api('GET', `/v1/nodes/${name}`)).body.uniqueIp as string
+const uniqueIp = async (name: string) => (await api('GET', `/v1/nodes/${name}`)).body.uniqueIp
 
 for (const shell of SHELLS) {
   for (const client of CLIENTS) {
@@ -82,7 +72,10 @@ for (const shell of SHELLS) {
         const name = await run(['--node-name', 'other-1'])
         t.match(name, { code: 9, stderr: /^join\.sh: this token may not allocate for other-1: .*\(forbidden\); .*\n$/ })
         const pool = await run(['--node-name', 'edge-1', '--pool', 'no-such-pool'])
-        t.match(pool, { code: 10, stderr: /^join\.sh: no address for edge-1: .*\(pool_not_found\); .*\n$/ })
+        t.match(pool, {
+          code: 10,
+          stderr: /^join\.sh: no address for edge-1 in pool no-such-pool: .*\(pool_not_found\); .*\n$/,
+        })
         t.strictSame(device.joins(), [], 'keadm was never started')
       },
     )
@@ -156,15 +149,14 @@ for (const shell of SHELLS) {
   })
 }
 
-t.test(
-  'a full pool is a conflict that names the pool, and ends at once',
-  { skip: missing('dash', 'curl') ?? false },
-  async (t) => {
-    t.equal((await api('POST', '/v1/pools', { name: 'tiny', cidr: '10.99.0.1/32' })).status, 201)
-    const device = makeDevice(t)
-    const args = (name: string) => [...server, '--pool', 'tiny', '--node-name', name]
-    t.equal((await device.run(args('edge-tiny-1'), { env: { EDGE_IPAM_TOKEN: token } })).code, 0)
-    const second = await device.run(args('edge-tiny-2'), { env: { EDGE_IPAM_TOKEN: token } })
-    t.match(second, { code: 11, stderr: /^join\.sh: no address for edge-tiny-2: .*tiny.*\(pool_exhausted\); .*\n$/ })
-  },
-)
+t.test('a full pool is a conflict, and ends at once', { skip: missing('dash', 'curl') ?? false }, async (t) => {
+  t.equal((await api('POST', '/v1/pools', { name: 'tiny', cidr: '10.99.0.1/32' })).status, 201)
+  const device = makeDevice(t)
+  const args = (name: string) => [...server, '--pool', 'tiny', '--node-name', name]
+  t.equal((await device.run(args('edge-tiny-1'), { env: { EDGE_IPAM_TOKEN: token } })).code, 0)
+  const second = await device.run(args('edge-tiny-2'), { env: { EDGE_IPAM_TOKEN: token } })
+  t.match(second, {
+    code: 11,
+    stderr: /^join\.sh: no address for edge-tiny-2 in pool tiny: .*\(pool_exhausted\); .*\n$/,
+  })
+})

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import t from 'tap'
-import { makeDevice, missing, SHELLS, TOKEN } from './device.js'
+import { type DeviceOptions, makeDevice, missing, SHELLS, TOKEN } from './device.js'
 import { startTrouble, text } from './trouble.js'
 
 // What is given on the command line and in the environment: refused before anything is asked, or sent as it should be.
@@ -98,12 +98,13 @@ for (const shell of SHELLS) {
   t.test(`${shell}: what it needs and does not find`, { skip }, async (t) => {
     const none = await makeDevice(t, { shell, client: 'none' }).run(GOOD, { env })
     t.match(none, { code: 3, stderr: /^join\.sh: there is neither curl nor GNU wget; install one of them\n$/ })
-    if (!missing('busybox')) {
-      const busybox = await makeDevice(t, { shell, client: 'busybox wget' }).run(GOOD, { env })
-      t.match(busybox, {
-        code: 3,
-        stderr: /^join\.sh: .* not GNU wget: it would show the token .*; install curl or GNU wget\n$/,
-      })
+    const wgets: Partial<DeviceOptions>[] = [
+      ...(missing('busybox') ? [] : [{ client: 'busybox wget' as const }]),
+      { client: 'none', stubs: { wget: 'echo "GNU Wget2 2.1.0 - multithreaded metalink/file/website downloader"\n' } },
+    ]
+    for (const wget of wgets) {
+      const result = await makeDevice(t, { shell, ...wget }).run(GOOD, { env })
+      t.match(result, { code: 3, stderr: /^join\.sh: .* would show the token .*; install curl or GNU wget 1\n$/ })
     }
     const keadm = await makeDevice(t, { shell, keadm: 'missing' }).run(GOOD, { env })
     t.match(keadm, { code: 14, stderr: /^join\.sh: keadm was not found .*; .*--keadm PATH\n$/ })
