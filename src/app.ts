@@ -15,7 +15,7 @@ import { healthRoutes } from './http/routes/health.js'
 import { nodeRoutes } from './http/routes/nodes.js'
 import { poolRoutes } from './http/routes/pools.js'
 import type { Services } from './http/services.js'
-import { validatorCompiler } from './http/validation.js'
+import { passedFormats, validatorCompiler } from './http/validation.js'
 import { cloudcore } from './integrations/cloudcore.js'
 import { joinScript } from './integrations/join/plugin.js'
 import { northbound } from './integrations/northbound.js'
@@ -45,6 +45,8 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
     requestIdHeader: false,
     genReqId: requestIdOf,
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    // The serializer checks values of several types, too; formats are for what comes in.
+    serializerOpts: { ajv: { formats: passedFormats } },
     routerOptions: { maxParamLength: 1024 },
     frameworkErrors: (error, request, reply) => errorHandler(error, request as never, reply as never),
     clientErrorHandler: refuseConnection,

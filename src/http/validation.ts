@@ -19,6 +19,9 @@ const formats: Record<string, (text: string) => string | null> = {
       : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.',
 }
 
+/** The same formats, for a checker that is to let them pass. */
+export const passedFormats: Record<string, true> = Object.fromEntries(Object.keys(formats).map((name) => [name, true]))
+
 function problemOf(parse: () => unknown): string | null {
   try {
     parse()

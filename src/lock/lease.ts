@@ -20,10 +20,10 @@ export interface LeaseTimes {
   turnMs: number
   /** The longest wait of a run. */
   waitMs: number
+  /** Who waits looks again this often, in case the message that it is his turn was lost. */
+  recheckMs: number
 }
 
-/** Somebody who waits looks again this often, in case the message that it is his turn was lost. */
-const recheckMs = 50
 /** After a wait in vain (a holder that is dead, paused or very slow) runs do not wait again for this long. */
 const vainMs = 1_000
 
@@ -164,7 +164,7 @@ export class Lease {
   }
 
   async #take(deadline: number): Promise<boolean> {
-    const { leaseMs, turnMs, waitMs } = this.#times
+    const { leaseMs, turnMs, waitMs, recheckMs } = this.#times
     let waiting = false
     await this.#link.begun(deadline - performance.now())
     while (true) {
