@@ -97,7 +97,8 @@ export function toProblem(error: unknown, silent: boolean): Problem {
 
 /** Whether the route's answers and logs must not repeat what was sent. */
 export function isSilent(request: FastifyRequest): boolean {
-  return request.url.startsWith('/northbound')
+  // By the route, not by the URL: one path has many spellings.
+  return request.routeOptions.url?.startsWith('/northbound') ?? false
 }
 
 export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {

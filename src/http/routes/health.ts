@@ -5,6 +5,8 @@ import { answers } from '../problems.js'
 
 const Health = Type.Object({ status: Type.Literal('ok') }, closed)
 
+const nothing = Type.Object({}, closed)
+
 /** `isReady` says whether the database is there and at the version that this code needs. */
 export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<boolean> }> = async (
   app,
@@ -15,7 +17,13 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
     '/livez',
     {
       ...open,
-      schema: { tags: ['health'], summary: 'The process lives', security: [], response: answers({ 200: Health }) },
+      schema: {
+        tags: ['health'],
+        summary: 'The process lives',
+        security: [],
+        querystring: nothing,
+        response: answers({ 200: Health }),
+      },
     },
     async () => ({ status: 'ok' as const }),
   )
@@ -27,6 +35,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
         tags: ['health'],
         summary: 'The database is reached, and at the right version',
         security: [],
+        querystring: nothing,
         response: answers({ 200: Health }),
       },
     },
