@@ -38,11 +38,27 @@ export function isAway(error: unknown): boolean {
 /** Tries often enough to outlast many equals that race for the same row, and not for ever. */
 const TRIES = 10
 
+/** The longest (ms) that a caller waits for the store: a little less than the five seconds that callers are promised. */
+const PATIENCE = 4_500
+
 /**
- * Runs the work, again where it lost a race, and turns an absent database into the problem that callers see.
+ * Runs the work, again where it lost a race, and turns a database that is absent or does not answer into the problem
+ * that callers see. Work that is given up may still be done: that is why every request may be sent again.
  * @throws Problem store_unavailable; whatever else the work throws
  */
 export async function withRetries<T>(work: () => Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const tooLate = new Promise<never>((_resolve, reject) => {
+    timer = setTimeout(() => reject(storeUnavailable(new Error('no answer in time'))), PATIENCE)
+  })
+  try {
+    return await Promise.race([tryOften(work), tooLate])
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function tryOften<T>(work: () => Promise<T>): Promise<T> {
   for (let attempt = 1; ; attempt++) {
     try {
       return await work()
