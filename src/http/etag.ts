@@ -5,7 +5,7 @@ export function etagOf(number: number): string {
   return `"${number}"`
 }
 
-const ONE = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/
+const ETAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/
 
 /**
  * Reads an If-Match header (RFC 9110): one ETag, several, or `*`.
@@ -14,12 +14,21 @@ const ONE = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"$/
  */
 export function meantBy(header: string | undefined): ((number: number) => boolean) | undefined {
   if (header === undefined) return undefined
-  if (header.trim() === '*') return () => true
+  let rest = header.trim()
+  if (rest === '*') return () => true
   const strong = new Set<string>()
-  for (const text of header.split(',')) {
-    const match = ONE.exec(text.trim())
-    if (!match) throw invalidField('If-Match', 'It has to be an ETag in quotes, such as "17", several, or *.')
+  do {
+    const match = ETAG.exec(rest)
+    if (!match) throw notEtags()
     if (!match[1]) strong.add(match[2]!)
-  }
+    rest = rest.slice(match[0].length).trimStart()
+    if (rest !== '' && !rest.startsWith(',')) throw notEtags()
+    // An ETag may hold commas itself, and a list may have empty places (RFC 9110, 5.6.1).
+    rest = rest.replace(/^[\s,]+/, '')
+  } while (rest !== '')
   return (number) => strong.has(String(number))
+}
+
+function notEtags() {
+  return invalidField('If-Match', 'It has to be an ETag in quotes, such as "17", several, or *.')
 }
