@@ -251,6 +251,9 @@ begin
     select * into pool from pools where cidr >>= wish;
     back := coalesce(node.last_address = wish, false);
     if req.address is not null then
+      if req.pool is not null and not exists (select from pools where name = req.pool) then
+        return 'pool_not_found';
+      end if;
       if pool.id is null or pool.name <> req.pool then return 'address_not_in_pool'; end if;
       if pool.state <> 'active' then return 'pool_not_active'; end if;
     elsif pool.id is null or pool.state <> 'active' or pool.name <> req.pool
