@@ -12,6 +12,7 @@ import { requestIdOf } from './http/request-id.js'
 import { adminRoutes } from './http/routes/admin.js'
 import { allocationRoutes } from './http/routes/allocations.js'
 import { healthRoutes } from './http/routes/health.js'
+import { networkRoutes } from './http/routes/networks.js'
 import { nodeRoutes } from './http/routes/nodes.js'
 import { poolRoutes } from './http/routes/pools.js'
 import type { Services } from './http/services.js'
@@ -20,8 +21,9 @@ import { cloudcore } from './integrations/cloudcore.js'
 import { joinScript } from './integrations/join/plugin.js'
 import { northbound } from './integrations/northbound.js'
 import { AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
-import { Allocation, UniqueIp } from './schemas/allocation.js'
+import { Allocation, AllocationResults, UniqueIp } from './schemas/allocation.js'
 import { ProblemDetails } from './schemas/common.js'
+import { Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
 
@@ -83,7 +85,9 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
     Utilization,
     Reservation,
     Pool,
+    Networks,
     Allocation,
+    AllocationResults,
     UniqueIp,
     Node,
     NorthboundNode,
@@ -104,6 +108,7 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
   app.get('/openapi.json', { config: { access: 'open' }, schema: { hide: true } }, async () => app.swagger())
   await app.register(healthRoutes, { isReady })
   await app.register(poolRoutes, { services })
+  await app.register(networkRoutes, { services })
   await app.register(allocationRoutes, { services })
   await app.register(nodeRoutes, { services })
   await app.register(adminRoutes, { services })

@@ -20,7 +20,7 @@ export async function main(argv: string[]): Promise<void> {
       return command === 'serve' ? runService() : runMigrate()
     case 'demo': {
       const { demo } = await import('./cli/demo.js')
-      process.exitCode = await demo(rest)
+      process.exitCode = await demo(rest, process.env)
       return
     }
     case 'version':

@@ -25,6 +25,7 @@ export const problemTitles = {
   address_reserved: 'The address is reserved',
   address_not_in_pool: 'The address is not in the pool',
   allocation_conflict: 'The node holds another address',
+  batch_aborted: 'Another item of the batch failed',
   reservation_overlap: 'The reservation overlaps another',
   reservation_outside_pool: 'The reservation is outside the pool',
   invalid_range: 'The range is not valid',

@@ -19,21 +19,33 @@ import {
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { actorOf, assertMayName, type Context } from './context.js'
+import { assertMayName, type Context, signatureOf } from './context.js'
 
 /** Says which allocation is meant, by its sequence; undefined: whichever there is. */
 export type Meant = ((sequence: number) => boolean) | undefined
+
+/** What became of a wish: the allocation, and whether it is new. */
+export interface Granted {
+  created: boolean
+  allocation: Allocation
+}
 
 /**
  * Gives a node its address: a new one (`created`), or the one it has (the same request again is always safe).
  * @throws Problem with the code of whatever stands in the way
  */
-export async function allocate(
-  context: Context,
-  wish: NewAllocation,
-): Promise<{ created: boolean; allocation: Allocation }> {
+export async function allocate(context: Context, wish: NewAllocation): Promise<Granted> {
+  const request = toRequest(context, wish)
+  const outcome = context.dryRun
+    ? (await transaction(context.db, true, (trx) => allocateBatch(trx, [request])))[0]!
+    : await context.engine.allocations.ask(request)
+  return toGranted(outcome, wish)
+}
+
+/** The wish as the engine takes it. @throws Problem forbidden, for a name that the caller's token is not good for */
+export function toRequest(context: Context, wish: NewAllocation): AllocationRequest {
   assertMayName(context.caller, wish.nodeName)
-  const request: AllocationRequest = {
+  return {
     nodeName: wish.nodeName,
     pool: wish.pool ?? null,
     address: wish.address === undefined ? null : canonicalAddress(wish.address),
@@ -42,13 +54,13 @@ export async function allocate(
       ...(wish.nodeUid !== undefined && { nodeUid: wish.nodeUid }),
       ...(wish.labels !== undefined && { labels: wish.labels }),
     },
-    actor: actorOf(context.caller),
-    requestId: context.requestId,
+    ...signatureOf(context),
     limitedToken: context.caller.limited ? context.caller.tokenId : null,
   }
-  const outcome = context.dryRun
-    ? (await transaction(context.db, true, (trx) => allocateBatch(trx, [request])))[0]!
-    : await context.engine.allocations.ask(request)
+}
+
+/** @throws Problem with the code of the refusal, if it is one */
+export function toGranted(outcome: AllocationOutcome, wish: NewAllocation): Granted {
   if (outcome.address === null || (outcome.code !== 'created' && outcome.code !== 'existing')) {
     throw refusal(outcome, wish)
   }
@@ -137,9 +149,8 @@ export async function releaseLocked(context: Context, trx: Executor, row: Locked
   await quarantine(trx, row.address)
   const released = (await findAllocation(trx, row.address))!
   await writeAudit(trx, {
+    ...signatureOf(context),
     action: 'allocation.released',
-    actor: actorOf(context.caller),
-    requestId: context.requestId,
     nodeName: row.node_name,
     address: row.address,
     pool: released.pool,

@@ -65,6 +65,11 @@ function lockKey(request: AllocationRequest): string {
   return request.pool ?? '*'
 }
 
+/** Who did it, as the audit trail keeps it. */
+export function signatureOf(context: Context): { actor: string; requestId: string } {
+  return { actor: actorOf(context.caller), requestId: context.requestId }
+}
+
 export function actorOf(caller: Caller): string {
   return `${caller.role}:${caller.tokenId}`
 }

@@ -9,7 +9,7 @@ import * as store from '../store/nodes.js'
 import { poolStateOf } from '../store/pools.js'
 import { transaction, withRetries } from '../store/transaction.js'
 import { allocate, releaseLocked } from './allocations.js'
-import { actorOf, assertMayName, type Context } from './context.js'
+import { assertMayName, type Context, signatureOf } from './context.js'
 
 export async function listNodes(
   context: Context,
@@ -44,7 +44,7 @@ export function patchNode(
     const change: store.NodeChange = {}
     if (patch.displayIp !== undefined) change.displayIp = patch.displayIp && canonicalAddress(patch.displayIp)
     if (patch.labels !== undefined) change.labels = patch.labels && mergeLabels(node.labels ?? {}, patch.labels)
-    await store.updateNode(trx, name, change, by(context))
+    await store.updateNode(trx, name, change, signatureOf(context))
     return (await store.findNode(trx, name))!
   })
 }
@@ -85,7 +85,7 @@ export function deleteNode(
     }
     await store.deleteNode(trx, name)
     await writeAudit(trx, {
-      ...by(context),
+      ...signatureOf(context),
       action: 'node.deleted',
       nodeName: name,
       before: { displayIp: row.display_ip, nodeUid: row.node_uid, labels: row.labels ?? {} },
@@ -121,7 +121,7 @@ export async function register(
       }
       await markRegistered(trx, held.address)
       await writeAudit(trx, {
-        ...by(context),
+        ...signatureOf(context),
         action: 'allocation.registered',
         nodeName: name,
         address: held.address,
@@ -130,7 +130,8 @@ export async function register(
         after: { state: 'registered', sequence: held.sequence },
       })
     }
-    if (report.nodeUid !== undefined) await store.updateNode(trx, name, { nodeUid: report.nodeUid }, by(context))
+    if (report.nodeUid !== undefined)
+      await store.updateNode(trx, name, { nodeUid: report.nodeUid }, signatureOf(context))
     if (reportedIp !== undefined) await noteDrift(context, trx, name, node, held.address, reportedIp)
     return toUniqueIp((await store.findNode(trx, name))!)
   })
@@ -162,7 +163,7 @@ async function noteDrift(
   if (drift === node.reported_ip) return
   await store.setReportedIp(trx, name, drift)
   await writeAudit(trx, {
-    ...by(context),
+    ...signatureOf(context),
     action: 'node.updated',
     nodeName: name,
     address: uniqueIp,
@@ -209,8 +210,4 @@ function expect(node: { revision: number } | undefined, meant: ((revision: numbe
 
 function nodeNotFound(): Problem {
   return new Problem('node_not_found', 'There is no such node, or it holds no address.')
-}
-
-function by(context: Context) {
-  return { actor: actorOf(context.caller), requestId: context.requestId }
 }

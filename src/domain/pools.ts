@@ -3,6 +3,7 @@ import {
   type Cidr,
   canonicalAddress,
   cidrContains,
+  cidrEncloses,
   formatAddress,
   formatCidr,
   parseAddress,
@@ -10,13 +11,14 @@ import {
 } from '../core/ip.js'
 import { cidrRefusal, usableRange, utilization } from '../core/pool.js'
 import { type Range, RangeSet } from '../core/range-set.js'
-import type { NewPool, NewReservation, Pool, Reservation } from '../schemas/pool.js'
+import type { NewPool, NewReservation, Pool, PoolPatch, Reservation } from '../schemas/pool.js'
 import { sweepPool } from '../store/allocations.js'
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
+import { networkThatOverlaps } from '../store/networks.js'
 import * as store from '../store/pools.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { actorOf, type Context } from './context.js'
+import { type Context, signatureOf } from './context.js'
 
 /** A pool with the number that its ETag shows: it grows with each change of the pool itself. */
 export interface VersionedPool {
@@ -28,7 +30,7 @@ export interface VersionedPool {
  * @throws Problem pool_exists, pool_overlap, cidr_not_usable, and those of a reservation
  */
 export function createPool(context: Context, wish: NewPool): Promise<VersionedPool> {
-  return insertPool({ db: context.db, dryRun: context.dryRun, ...by(context) }, wish)
+  return insertPool({ db: context.db, dryRun: context.dryRun, ...signatureOf(context) }, wish)
 }
 
 function insertPool(
@@ -42,10 +44,7 @@ function insertPool(
     if (await store.poolByName(trx, wish.name)) {
       throw new Problem('pool_exists', `There is a pool ${wish.name} already.`)
     }
-    const other = await store.poolThatOverlaps(trx, formatCidr(cidr))
-    if (other) {
-      throw new Problem('pool_overlap', `${formatCidr(cidr)} overlaps ${other.cidr} of pool ${other.name}.`)
-    }
+    await expectNoOverlap(trx, formatCidr(cidr), wish.name)
     const id = await store.insertPool(trx, {
       name: wish.name,
       cidr: formatCidr(cidr),
@@ -60,10 +59,72 @@ function insertPool(
       await reserve(trx, { id, name: wish.name, cidr }, reservation, `/reservations/${index}`)
     }
     const created = await loadPool(trx, wish.name)
-    const { utilization: _, createdAt: __, updatedAt: ___, ...after } = created.pool
+    const after = { ...settingsOf(created.pool), reservations: created.pool.reservations }
     await writeAudit(trx, { actor, requestId, action: 'pool.created', pool: wish.name, after })
     return created
   })
+}
+
+/** @throws Problem pool_overlap, naming the pool or the network of the cluster that is in the way */
+async function expectNoOverlap(trx: Executor, cidr: string, ownName: string): Promise<void> {
+  const other = await store.poolThatOverlaps(trx, cidr, ownName)
+  if (other) throw new Problem('pool_overlap', `${cidr} overlaps ${other.cidr} of pool ${other.name}.`)
+  const network = await networkThatOverlaps(trx, cidr)
+  if (network) {
+    throw new Problem(
+      'pool_overlap',
+      `${cidr} overlaps ${network.cidr}, declared as the cluster's network for ${network.kind}.`,
+    )
+  }
+}
+
+/**
+ * Changes a pool; a field that is absent stays. Its CIDR can only grow around itself.
+ * @throws Problem pool_not_found, precondition_failed, pool_overlap, cidr_not_usable
+ */
+export function patchPool(
+  context: Context,
+  name: string,
+  patch: PoolPatch,
+  meant: ((revision: number) => boolean) | undefined,
+): Promise<VersionedPool> {
+  return transaction(context.db, context.dryRun, async (trx) => {
+    const locked = await store.lockPool(trx, name)
+    if (meant && !(locked && meant(locked.revision))) throw stale()
+    if (!locked) throw poolNotFound(name)
+    const before = settingsOf((await loadPool(trx, name)).pool)
+    if (patch.cidr !== undefined) await growPool(trx, { ...locked, name }, parseCidr(patch.cidr))
+    await store.updatePool(trx, locked.id, patch)
+    const changed = await loadPool(trx, name)
+    const after = settingsOf(changed.pool)
+    // What says what is stored already changes nothing, and leaves no trace.
+    if (JSON.stringify(after) === JSON.stringify(before)) return changed
+    const revision = await store.touchPool(trx, locked.id)
+    await writeAudit(trx, { ...signatureOf(context), action: 'pool.updated', pool: name, before, after })
+    return { pool: (await loadPool(trx, name)).pool, revision }
+  })
+}
+
+async function growPool(trx: Executor, pool: { id: number; name: string; cidr: string }, wish: Cidr): Promise<void> {
+  const old = parseCidr(pool.cidr)
+  if (!cidrEncloses(wish, old)) {
+    throw new Problem('cidr_not_usable', `A pool only grows around itself: the CIDR has to contain ${pool.cidr}.`)
+  }
+  const refusal = cidrRefusal(wish)
+  if (refusal !== null) throw new Problem('cidr_not_usable', refusal)
+  await expectNoOverlap(trx, formatCidr(wish), pool.name)
+  const gained = RangeSet.of(usableRange(wish)).subtract(RangeSet.of(usableRange(old)))
+  await store.growPool(
+    trx,
+    pool.id,
+    formatCidr(wish),
+    gained.ranges.map((range) => rangeText(wish, range)),
+  )
+}
+
+/** What of a pool somebody set, as the audit trail keeps it. */
+function settingsOf({ name, cidr, state, priority, nodeSelector, quarantineSeconds, description }: Pool) {
+  return { name, cidr, state, priority, nodeSelector, quarantineSeconds, description }
 }
 
 /** Makes the pool `default`, if there is no pool at all: what a new service begins with. */
@@ -108,10 +169,10 @@ export function deletePool(
       )
     }
     const { pool } = await loadPool(trx, name)
-    while ((await sweepPool(trx, locked.id, 1_000, { ...by(context), patient: true })) > 0);
+    while ((await sweepPool(trx, locked.id, 1_000, { ...signatureOf(context), patient: true })) > 0);
     await store.deletePool(trx, locked.id)
     await writeAudit(trx, {
-      ...by(context),
+      ...signatureOf(context),
       action: 'pool.deleted',
       pool: name,
       before: { cidr: pool.cidr, reservations: pool.reservations },
@@ -128,7 +189,12 @@ export function createReservation(context: Context, poolName: string, wish: NewR
     const locked = await store.lockPool(trx, poolName)
     if (!locked) throw poolNotFound(poolName)
     const reservation = await reserve(trx, { ...locked, name: poolName, cidr: parseCidr(locked.cidr) }, wish, '')
-    await writeAudit(trx, { ...by(context), action: 'reservation.created', pool: poolName, after: { ...reservation } })
+    await writeAudit(trx, {
+      ...signatureOf(context),
+      action: 'reservation.created',
+      pool: poolName,
+      after: { ...reservation },
+    })
     return reservation
   })
 }
@@ -145,7 +211,7 @@ export function deleteReservation(context: Context, poolName: string, id: string
     const [part] = reserved.intersect(RangeSet.of(usableRange(cidr))).ranges
     await store.deleteReservation(trx, locked.id, row.id, part ? rangeText(cidr, part) : null)
     const before = { ...toReservation(row) }
-    await writeAudit(trx, { ...by(context), action: 'reservation.deleted', pool: poolName, before })
+    await writeAudit(trx, { ...signatureOf(context), action: 'reservation.deleted', pool: poolName, before })
   })
 }
 
@@ -249,8 +315,4 @@ function poolNotFound(name: string): Problem {
 
 function stale(): Problem {
   return new Problem('precondition_failed', 'The pool is not as If-Match says. Read it again.')
-}
-
-function by(context: Context) {
-  return { actor: actorOf(context.caller), requestId: context.requestId }
 }

@@ -5,7 +5,7 @@ import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import * as store from '../store/tokens.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { actorOf, type Context } from './context.js'
+import { type Context, signatureOf } from './context.js'
 
 /** A secret has 256 random bits, so its plain hash tells nobody anything; a slow hash is for what people choose. */
 export function digestOf(secret: string): Buffer {
@@ -31,7 +31,7 @@ export function createToken(context: Context, wish: NewToken): Promise<TokenWith
       description: wish.description ?? null,
     })
     const token = toToken(row)
-    await writeAudit(trx, { ...by(context), action: 'token.created', after: { ...token } })
+    await writeAudit(trx, { ...signatureOf(context), action: 'token.created', after: { ...token } })
     return { ...token, ...(secret !== undefined && { secret }) }
   })
 }
@@ -65,7 +65,7 @@ export function deleteToken(context: Context, id: string): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const row = await store.deleteToken(trx, id)
     if (!row) throw tokenNotFound()
-    await writeAudit(trx, { ...by(context), action: 'token.deleted', before: { ...toToken(row) } })
+    await writeAudit(trx, { ...signatureOf(context), action: 'token.deleted', before: { ...toToken(row) } })
   })
 }
 
@@ -113,8 +113,4 @@ export function settleAdminToken(db: Executor, secret: string | undefined): Prom
     await writeAudit(trx, { ...written, action: 'token.created', after: { ...toToken(row) } })
     return true
   })
-}
-
-function by(context: Context) {
-  return { actor: actorOf(context.caller), requestId: context.requestId }
 }

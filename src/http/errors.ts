@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { Problem, type ProblemCode, problemTitles } from '../core/errors.js'
+import { type FieldError, Problem, type ProblemCode, problemTitles } from '../core/errors.js'
 import { isAway, storeUnavailable } from '../store/transaction.js'
 import { fieldErrors } from './validation.js'
 
@@ -26,6 +26,7 @@ export const statusOf: Record<ProblemCode, number> = {
   address_in_use: 409,
   address_quarantined: 409,
   allocation_conflict: 409,
+  batch_aborted: 409,
   reservation_overlap: 409,
   node_still_registered: 409,
   precondition_failed: 412,
@@ -50,7 +51,7 @@ export function problemBody(problem: Problem, requestId: string) {
     detail: problem.detail,
     code: problem.code,
     requestId,
-    ...(problem.extra.errors && { errors: problem.extra.errors }),
+    ...(problem.extra.errors && { errors: [...problem.extra.errors] }),
   }
 }
 
@@ -72,6 +73,14 @@ const ofFramework: Record<string, [ProblemCode, string]> = {
   FST_ERR_BAD_URL: ['route_not_found', 'The path cannot be read.'],
 }
 
+/** The problem of a request with these fields wrong. */
+export function invalidFields(errors: readonly FieldError[]): Problem {
+  const [first] = errors
+  const detail =
+    errors.length === 1 && first ? `${first.path}: ${first.message}` : `${errors.length} fields are not valid.`
+  return new Problem('validation_failed', detail, { errors })
+}
+
 /** Turns whatever was thrown into the problem that the caller sees. */
 export function toProblem(error: unknown, silent: boolean): Problem {
   if (error instanceof Problem) return error
@@ -83,11 +92,7 @@ export function toProblem(error: unknown, silent: boolean): Problem {
         errors: [{ path: '', message: 'It has to be an object.' }],
       })
     }
-    const errors = fieldErrors(validation as never, part, silent)
-    const [first] = errors
-    const detail =
-      errors.length === 1 && first ? `${first.path}: ${first.message}` : `${errors.length} fields are not valid.`
-    return new Problem('validation_failed', detail, { errors })
+    return invalidFields(fieldErrors(validation as never, part, silent))
   }
   const known = ofFramework[code ?? '']
   if (known) return new Problem(...known)

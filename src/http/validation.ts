@@ -59,6 +59,18 @@ const ofTexts = newAjv({ coerceTypes: true, useDefaults: true })
 export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
   (httpPart === 'body' ? ofBodies : ofTexts).compile(schema)
 
+/**
+ * A check of one item of a list whose items are good or bad each by itself.
+ * @returns what is wrong with the item; its paths begin with `at`
+ */
+export function itemCheck(schema: object): (item: unknown, at: string) => FieldError[] {
+  const validate = ofBodies.compile(schema)
+  return (item, at) => {
+    if (validate(item)) return []
+    return fieldErrors(validate.errors ?? [], 'body', false).map((error) => ({ ...error, path: `${at}${error.path}` }))
+  }
+}
+
 const MAX_ERRORS = 100
 
 /**

@@ -1,5 +1,17 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
-import { Address, closed, Labels, NodeName, NodeUid, nullable, PoolName, Sequence, Time } from './common.js'
+import {
+  Address,
+  closed,
+  Labels,
+  NodeName,
+  NodeUid,
+  nullable,
+  PoolName,
+  ProblemDetails,
+  ref,
+  Sequence,
+  Time,
+} from './common.js'
 
 export const AllocationState = Type.Union([
   Type.Literal('allocated'),
@@ -49,3 +61,28 @@ export const Registration = Type.Object(
   { ...closed, examples: [{ nodeUid: '6f1c0f5e-6d0e-4a53-9b8c-0c7d4b9f3a11', reportedIp: '10.213.0.17' }] },
 )
 export type Registration = Static<typeof Registration>
+
+export const AllocationBatch = Type.Object(
+  {
+    items: Type.Array(Type.Unknown({ description: 'Each as for one allocation.' }), { minItems: 1, maxItems: 1000 }),
+    atomic: Type.Optional(Type.Boolean({ description: 'All or none.' })),
+  },
+  { ...closed, examples: [{ items: [{ nodeName: 'edge-0017' }, { nodeName: 'edge-0018' }], atomic: true }] },
+)
+
+export const AllocationResults = Type.Object(
+  {
+    results: Type.Array(
+      Type.Object(
+        {
+          status: Type.Integer(),
+          allocation: Type.Optional(ref(Allocation)),
+          problem: Type.Optional(ref(ProblemDetails)),
+        },
+        closed,
+      ),
+      { description: 'In the order of the items.' },
+    ),
+  },
+  { $id: 'AllocationResults', additionalProperties: false },
+)

@@ -62,6 +62,19 @@ export const NewPool = Type.Object(
 )
 export type NewPool = Static<typeof NewPool>
 
+export const PoolPatch = Type.Object(
+  {
+    state: Type.Optional(PoolState),
+    priority: Type.Optional(priority),
+    nodeSelector: Type.Optional(nullable(Labels)),
+    quarantineSeconds: Type.Optional(quarantineSeconds),
+    description: Type.Optional(nullable(Text)),
+    cidr: Type.Optional(Cidr),
+  },
+  { ...closed, examples: [{ state: 'draining' }] },
+)
+export type PoolPatch = Static<typeof PoolPatch>
+
 export const Pool = Type.Object(
   {
     name: PoolName,

@@ -108,11 +108,17 @@ export function poolStateOf(db: Executor, id: number): Promise<{ name: string; s
   return db.selectFrom('pools').select(['name', 'state']).where('id', '=', id).executeTakeFirstOrThrow()
 }
 
-export function poolThatOverlaps(db: Executor, cidr: string): Promise<{ name: string; cidr: string } | undefined> {
+/** A pool that the CIDR overlaps, but for the one that is called `except`. */
+export function poolThatOverlaps(
+  db: Executor,
+  cidr: string,
+  except = '',
+): Promise<{ name: string; cidr: string } | undefined> {
   return db
     .selectFrom('pools')
     .select(['name', 'cidr'])
     .where(sql<boolean>`cidr && ${cidr}::cidr`)
+    .where('name', '<>', except)
     .orderBy('name')
     .executeTakeFirst()
 }
@@ -161,6 +167,56 @@ export async function insertPool(
     .values({ pool_id: id, first_address: pool.usable.first, last_address: pool.usable.last })
     .execute()
   return id
+}
+
+/** Stores what is given of a pool's settings; a null clears. */
+export async function updatePool(
+  db: Executor,
+  id: number,
+  change: {
+    state?: PoolState
+    priority?: number
+    nodeSelector?: Record<string, string> | null
+    quarantineSeconds?: number
+    description?: string | null
+  },
+): Promise<void> {
+  const { state, priority, nodeSelector, quarantineSeconds, description } = change
+  const columns = {
+    ...(state !== undefined && { state }),
+    ...(priority !== undefined && { priority }),
+    ...(nodeSelector !== undefined && { node_selector: nodeSelector && JSON.stringify(nodeSelector) }),
+    ...(quarantineSeconds !== undefined && { quarantine_seconds: quarantineSeconds }),
+    ...(description !== undefined && { description }),
+  }
+  if (Object.keys(columns).length > 0) await db.updateTable('pools').set(columns).where('id', '=', id).execute()
+}
+
+/** Notes that a pool was changed. @returns its new revision */
+export async function touchPool(db: Executor, id: number): Promise<number> {
+  const { revision } = await db
+    .updateTable('pools')
+    .set({ revision: sql<number>`revision + 1`, updated_at: sql<Date>`clock_timestamp()` })
+    .where('id', '=', id)
+    .returning('revision')
+    .executeTakeFirstOrThrow()
+  return revision
+}
+
+/** Gives a pool a larger CIDR, and the addresses it gains (less what was reserved at its old edges) to the free ones. */
+export async function growPool(
+  db: Executor,
+  id: number,
+  cidr: string,
+  gained: readonly { first: string; last: string }[],
+): Promise<void> {
+  await db.updateTable('pools').set({ cidr }).where('id', '=', id).execute()
+  for (const { first, last } of gained) {
+    await sql`select restore_free(${id}, ${first}::inet, ${last}::inet)`.execute(db)
+  }
+  await sql`select withdraw_free(pool_id, first_address, last_address) from reservations where pool_id = ${id}`.execute(
+    db,
+  )
 }
 
 export async function deletePool(db: Executor, id: number): Promise<void> {

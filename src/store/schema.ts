@@ -10,6 +10,7 @@ export interface Database {
   nodes: NodesTable
   tokens: TokensTable
   audit: AuditTable
+  networks: NetworksTable
 }
 
 export type Labels = Record<string, string>
@@ -117,4 +118,11 @@ export interface AuditTable {
   pool: Nullable<string>
   before: Json<Record<string, unknown>>
   after: Json<Record<string, unknown>>
+}
+
+export interface NetworksTable {
+  id: Generated<number>
+  kind: string
+  cidr: string
+  description: Nullable<string>
 }

@@ -1,7 +1,15 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { Problem } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/ip.js'
 import * as allocations from '../../domain/allocations.js'
-import { Allocation, AllocationState, NewAllocation } from '../../schemas/allocation.js'
+import { allocateAll, allocateEach } from '../../domain/batch.js'
+import {
+  Allocation,
+  AllocationBatch,
+  AllocationResults,
+  AllocationState,
+  NewAllocation,
+} from '../../schemas/allocation.js'
 import {
   Address,
   Cidr,
@@ -15,11 +23,13 @@ import {
   ref,
 } from '../../schemas/common.js'
 import { contextOf } from '../auth.js'
+import { invalidFields, problemBody, statusOf } from '../errors.js'
 import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAddressText, toPage } from '../page.js'
 import { wantsPlainText } from '../plain-text.js'
 import { answers } from '../problems.js'
 import type { Services } from '../services.js'
+import { itemCheck } from '../validation.js'
 
 const reading = { access: ['admin', 'auditor'] } as const
 const ofAddress = Type.Object({ address: Address }, closed)
@@ -62,6 +72,36 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
         return reply.type('text/plain; charset=utf-8').send(`${allocation.uniqueIp}\n` as never)
       }
       return allocation
+    },
+  )
+
+  const problemsOf = itemCheck(NewAllocation)
+  app.post(
+    '/v1/allocations/batch',
+    {
+      config: { access: ['admin', 'join'] },
+      schema: {
+        tags: ['allocations'],
+        summary: 'Give many nodes their addresses: each by itself, or all or none',
+        querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
+        body: AllocationBatch,
+        response: answers({ 200: ref(AllocationResults) }),
+      },
+    },
+    async (request) => {
+      const context = contextOf(services, request)
+      const items = request.body.items.map((item, index) => {
+        const errors = problemsOf(item, `/items/${index}`)
+        return errors.length > 0 ? invalidFields(errors) : (item as NewAllocation)
+      })
+      const granted = await (request.body.atomic ? allocateAll(context, items) : allocateEach(context, items))
+      return {
+        results: granted.map((one) =>
+          one instanceof Problem
+            ? { status: statusOf[one.code], problem: problemBody(one, request.id) }
+            : { status: one.created ? 201 : 200, allocation: one.allocation },
+        ),
+      }
     },
   )
 

@@ -1,7 +1,7 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import * as pools from '../../domain/pools.js'
 import { closed, DryRun, ifMatchHeader, PoolName, page, pageQuery, ref } from '../../schemas/common.js'
-import { NewPool, NewReservation, Pool, Reservation } from '../../schemas/pool.js'
+import { NewPool, NewReservation, Pool, PoolPatch, Reservation } from '../../schemas/pool.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAddressText, isText, toPage } from '../page.js'
@@ -72,6 +72,29 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       const { pool, revision } = await pools.getPool(contextOf(services, request), request.params.name)
+      reply.header('etag', etagOf(revision))
+      return pool
+    },
+  )
+
+  app.patch(
+    '/v1/pools/:name',
+    {
+      config: changing,
+      schema: {
+        tags: ['pools'],
+        summary: 'Change a pool; its CIDR can only grow around itself',
+        params: named,
+        querystring: change,
+        headers: ifMatchHeader,
+        body: PoolPatch,
+        response: answers({ 200: ref(Pool) }),
+      },
+    },
+    async (request, reply) => {
+      const meant = meantBy(request.headers['if-match'])
+      const context = contextOf(services, request)
+      const { pool, revision } = await pools.patchPool(context, request.params.name, request.body, meant)
       reply.header('etag', etagOf(revision))
       return pool
     },

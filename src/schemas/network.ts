@@ -1,0 +1,23 @@
+import { type Static, Type } from '@fastify/type-provider-typebox'
+import { Cidr, closed, nullable, Text } from './common.js'
+
+const kind = Type.String({
+  format: 'text',
+  minLength: 1,
+  maxLength: 63,
+  description: 'What it is for: pod, service, node, docker, …',
+})
+
+export const Networks = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object(
+        { kind, cidr: Cidr, description: Type.Optional(nullable(Text)) },
+        { ...closed, examples: [{ kind: 'pod', cidr: '10.244.0.0/16' }] },
+      ),
+      { maxItems: 1000 },
+    ),
+  },
+  { $id: 'Networks', additionalProperties: false, description: "The cluster's networks, which no pool may overlap." },
+)
+export type Networks = Static<typeof Networks>
