@@ -49,7 +49,8 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
     logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
     // The serializer checks values of several types, too; formats are for what comes in.
     serializerOpts: { ajv: { formats: passedFormats } },
-    routerOptions: { maxParamLength: 1024 },
+    // More than Node reads of a request's head: what is too long for a name is then said by the name's own rule.
+    routerOptions: { maxParamLength: 64 * 1024 },
     frameworkErrors: (error, request, reply) => errorHandler(error, request as never, reply as never),
     clientErrorHandler: refuseConnection,
   }).withTypeProvider<TypeBoxTypeProvider>()
