@@ -9,6 +9,7 @@ import { errorHandler, problemBody, sendProblem } from './http/errors.js'
 import { refuseOtherMethods } from './http/method-not-allowed.js'
 import { openapi } from './http/openapi.js'
 import { requestIdOf } from './http/request-id.js'
+import { addressRoutes } from './http/routes/addresses.js'
 import { adminRoutes } from './http/routes/admin.js'
 import { allocationRoutes } from './http/routes/allocations.js'
 import { healthRoutes } from './http/routes/health.js'
@@ -20,7 +21,7 @@ import { passedFormats, validatorCompiler } from './http/validation.js'
 import { cloudcore } from './integrations/cloudcore.js'
 import { joinScript } from './integrations/join/plugin.js'
 import { northbound } from './integrations/northbound.js'
-import { AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
+import { AddressAt, AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
 import { Allocation, AllocationResults, UniqueIp } from './schemas/allocation.js'
 import { ProblemDetails } from './schemas/common.js'
 import { Networks } from './schemas/network.js'
@@ -95,6 +96,7 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
     Token,
     TokenWithSecret,
     AuditRow,
+    AddressAt,
   ]) {
     app.addSchema(schema)
   }
@@ -112,6 +114,7 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
   await app.register(networkRoutes, { services })
   await app.register(allocationRoutes, { services })
   await app.register(nodeRoutes, { services })
+  await app.register(addressRoutes, { services })
   await app.register(adminRoutes, { services })
   await app.register(cloudcore, { services })
   await app.register(northbound, { services })

@@ -1,6 +1,8 @@
+import { Problem } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
-import type { AuditRow } from '../schemas/admin.js'
-import { type AuditFilter, listAudit as list } from '../store/audit.js'
+import { holdingAt } from '../core/timeline.js'
+import type { AddressAt, AuditRow } from '../schemas/admin.js'
+import { type AuditFilter, databaseTime, listAudit as list, poolOfAddress, timelineOf } from '../store/audit.js'
 import { withRetries } from '../store/transaction.js'
 import type { Context } from './context.js'
 
@@ -23,4 +25,34 @@ export async function listAudit(
     before: row.before,
     after: row.after,
   }))
+}
+
+/**
+ * Who had an address at an instant, or has it now.
+ * @throws Problem address_not_found: it lies in no pool, and has no history
+ */
+export function addressAt(context: Context, text: string, instant: Date | undefined): Promise<AddressAt> {
+  const address = canonicalAddress(text)
+  return withRetries(async () => {
+    const pool = await poolOfAddress(context.db, address)
+    if (pool === undefined) throw addressNotFound()
+    const at = instant ?? (await databaseTime(context.db))
+    const { since, ...holding } = holdingAt(await timelineOf(context.db, address, at), at)
+    return { address, pool, at: at.toISOString(), ...holding, since: since?.toISOString() ?? null }
+  })
+}
+
+/** What happened to an address, newest first. @throws Problem address_not_found */
+export async function addressHistory(
+  context: Context,
+  text: string,
+  page: { limit: number; before: number | null },
+): Promise<AuditRow[]> {
+  const address = canonicalAddress(text)
+  if ((await withRetries(() => poolOfAddress(context.db, address))) === undefined) throw addressNotFound()
+  return listAudit(context, { address }, page)
+}
+
+function addressNotFound(): Problem {
+  return new Problem('address_not_found', 'The address lies in no pool, and nobody ever had it.')
 }

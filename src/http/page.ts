@@ -22,6 +22,10 @@ export function decodeCursor<T>(cursor: string | undefined, fits: (key: unknown)
   throw invalidField('?cursor', 'It is not a cursor of this list. Take nextCursor as it came, or leave it out.')
 }
 
+export function isAuditId(key: unknown): key is number {
+  return Number.isSafeInteger(key)
+}
+
 export function isText(key: unknown): key is string {
   return typeof key === 'string' && !key.includes('\0')
 }

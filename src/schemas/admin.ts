@@ -1,5 +1,6 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
-import { closed, nullable, Text, Time } from './common.js'
+import { AllocationState } from './allocation.js'
+import { Address, closed, nullable, Text, Time } from './common.js'
 
 export const Role = Type.Union([
   Type.Literal('admin'),
@@ -85,3 +86,18 @@ export const AuditAction = Type.Union(
   ],
   { description: 'What was done.' },
 )
+
+export const AddressAt = Type.Object(
+  {
+    address: Address,
+    pool: Type.String({ description: 'The pool it lies in, or lay in last.' }),
+    at: Time,
+    state: Type.Union([AllocationState, Type.Literal('free')]),
+    nodeName: nullable(Type.String({ description: 'In quarantine the last holder.' })),
+    displayIp: nullable(Type.String()),
+    sequence: nullable(Type.Integer()),
+    since: nullable(Time),
+  },
+  { $id: 'AddressAt', additionalProperties: false },
+)
+export type AddressAt = Static<typeof AddressAt>

@@ -1,4 +1,5 @@
 import { sql } from 'kysely'
+import type { TimelineRow } from '../core/timeline.js'
 import type { Executor } from './database.js'
 import type { AuditAction } from './schema.js'
 
@@ -66,4 +67,36 @@ export function listAudit(db: Executor, filter: AuditFilter, page: { limit: numb
   if (filter.until !== undefined) query = query.where('at', '<', filter.until)
   if (page.before !== null) query = query.where('id', '<', page.before)
   return query.execute()
+}
+
+/**
+ * What happened to an address up to an instant, oldest first, from the last time it was handed out. Instants on the wire
+ * have milliseconds, the database's microseconds: an instant that was answered includes what it tells of.
+ */
+export async function timelineOf(db: Executor, address: string, until: Date): Promise<TimelineRow[]> {
+  const rows = await sql<TimelineRow>`
+    select at, action, node_name as "nodeName", before, after
+    from audit
+    where address = ${address}::inet and date_trunc('milliseconds', at) <= ${until}
+      and id >= coalesce((
+        select max(id) from audit
+        where address = ${address}::inet and action = 'allocation.created' and date_trunc('milliseconds', at) <= ${until}
+      ), 0)
+    order by id`.execute(db)
+  return rows.rows
+}
+
+/** The pool that the address lies in, or the one it lay in last; undefined: none ever. */
+export async function poolOfAddress(db: Executor, address: string): Promise<string | undefined> {
+  const result = await sql<{ pool: string | null }>`
+    select coalesce(
+      (select name from pools where cidr >>= ${address}::inet),
+      (select pool from audit where address = ${address}::inet and pool is not null order by id desc limit 1)
+    ) as pool`.execute(db)
+  return result.rows[0]?.pool ?? undefined
+}
+
+/** The database's clock. */
+export async function databaseTime(db: Executor): Promise<Date> {
+  return (await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db)).rows[0]!.now
 }

@@ -7,7 +7,7 @@ import { AuditAction, AuditRow, NewToken, Token, TokenWithSecret } from '../../s
 import { Address, closed, DryRun, NodeName, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import type { AuditFilter } from '../../store/audit.js'
 import { contextOf } from '../auth.js'
-import { decodeCursor, toPage } from '../page.js'
+import { decodeCursor, isAuditId, toPage } from '../page.js'
 import { answers, Nothing } from '../problems.js'
 import type { Services } from '../services.js'
 
@@ -43,7 +43,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
       if (filter.address !== undefined) filter.address = canonicalAddress(filter.address)
       if (since !== undefined) filter.since = new Date(since)
       if (until !== undefined) filter.until = new Date(until)
-      const before = decodeCursor(cursor, (key): key is number => Number.isSafeInteger(key))
+      const before = decodeCursor(cursor, isAuditId)
       const rows = await listAudit(contextOf(services, request), filter, { limit: limit + 1, before })
       return toPage(
         rows,

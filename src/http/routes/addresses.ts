@@ -1,0 +1,56 @@
+import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import { addressAt, addressHistory } from '../../domain/audit.js'
+import { AddressAt, AuditRow } from '../../schemas/admin.js'
+import { Address, closed, page, pageQuery, ref, Time } from '../../schemas/common.js'
+import { contextOf } from '../auth.js'
+import { decodeCursor, isAuditId, toPage } from '../page.js'
+import { answers } from '../problems.js'
+import type { Services } from '../services.js'
+
+const ofAddress = Type.Object({ ip: Address }, closed)
+const reading = { access: ['admin', 'auditor'] } as const
+
+export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
+  app.get(
+    '/v1/addresses/:ip',
+    {
+      config: reading,
+      schema: {
+        tags: ['audit'],
+        summary: 'Who had an address at an instant, or has it now',
+        params: ofAddress,
+        querystring: Type.Object({ at: Type.Optional(Time) }, closed),
+        response: answers({ 200: ref(AddressAt) }),
+      },
+    },
+    async (request) => {
+      const { at } = request.query
+      return addressAt(contextOf(services, request), request.params.ip, at === undefined ? undefined : new Date(at))
+    },
+  )
+
+  app.get(
+    '/v1/addresses/:ip/history',
+    {
+      config: reading,
+      schema: {
+        tags: ['audit'],
+        summary: 'What happened to an address, newest first',
+        params: ofAddress,
+        querystring: Type.Object(pageQuery, closed),
+        response: answers({ 200: page(ref(AuditRow)) }),
+      },
+    },
+    async (request) => {
+      const { limit = 100, cursor } = request.query
+      const before = decodeCursor(cursor, isAuditId)
+      const rows = await addressHistory(contextOf(services, request), request.params.ip, { limit: limit + 1, before })
+      return toPage(
+        rows,
+        limit,
+        (row) => row,
+        (row) => Number(row.id),
+      )
+    },
+  )
+}
