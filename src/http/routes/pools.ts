@@ -1,5 +1,6 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import * as pools from '../../domain/pools.js'
+import * as reservations from '../../domain/reservations.js'
 import { closed, DryRun, ifMatchHeader, PoolName, page, pageQuery, ref } from '../../schemas/common.js'
 import { NewPool, NewReservation, Pool, PoolPatch, Reservation } from '../../schemas/pool.js'
 import { contextOf } from '../auth.js'
@@ -134,7 +135,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       const { name } = request.params
-      const reservation = await pools.createReservation(contextOf(services, request), name, request.body)
+      const reservation = await reservations.createReservation(contextOf(services, request), name, request.body)
       reply.code(201).header('location', `/v1/pools/${name}/reservations/${reservation.id}`)
       return reservation
     },
@@ -154,7 +155,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request) => {
       const { limit = 100, cursor } = request.query
-      const rows = await pools.listReservations(contextOf(services, request), request.params.name, {
+      const rows = await reservations.listReservations(contextOf(services, request), request.params.name, {
         limit: limit + 1,
         after: decodeCursor(cursor, isAddressText),
       })
@@ -181,7 +182,7 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       const { name, id } = request.params
-      await pools.deleteReservation(contextOf(services, request), name, id)
+      await reservations.deleteReservation(contextOf(services, request), name, id)
       return reply.code(204).send(null)
     },
   )
