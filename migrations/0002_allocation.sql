@@ -198,10 +198,20 @@ begin
   end if;
 end $$;
 
--- For a node that holds an address: the same again, unless it asks for another one.
+-- For a node that holds an address: the same again, unless it asks for another one. A token that is used up is good
+-- only for the names that it allocated itself.
 create function answer_holder(req allocation_request) returns text
 language plpgsql set enable_seqscan = off as $$
 begin
+  if req.limited_token is not null
+    and not exists (select from tokens where id = req.limited_token and uses < max_uses)
+    and not exists (
+      select from audit
+      where node_name = req.node_name and action = 'allocation.created' and actor = req.actor
+    )
+  then
+    return 'forbidden';
+  end if;
   if exists (
     select from allocations a join pools p on p.id = a.pool_id
     where a.node_name = req.node_name and a.state <> 'quarantined'
@@ -244,6 +254,10 @@ begin
   end if;
   effective_labels := coalesce(
     case when req.patch ? 'labels' then nullif(req.patch -> 'labels', 'null') else node.labels end, '{}');
+
+  if req.pool is not null and not exists (select from pools where name = req.pool) then
+    return 'pool_not_found';
+  end if;
 
   -- The address asked for, or the last one.
   wish := coalesce(req.address, node.last_address);
@@ -365,6 +379,8 @@ begin
     from unnest(reqs) r
     left join nodes n on n.name = r.node_name
     left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
+    -- Rows of nodes are always locked in the order of their names.
+    order by r.node_name
   loop
     if i.holds then
       codes[i.ord] := answer_holder(reqs[i.ord]);
