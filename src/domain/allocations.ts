@@ -103,7 +103,7 @@ function refusal(outcome: AllocationOutcome, wish: NewAllocation): Problem {
     case 'forbidden':
       return new Problem(
         code,
-        "The token's uses are used up. It still repeats the answer for nodes that have an address.",
+        "The token's uses are used up. It still repeats the answer for the nodes that it allocated.",
       )
     default:
       throw new Error(`the engine answered ${outcome.code}`)

@@ -1,5 +1,5 @@
 import { createHash, randomBytes } from 'node:crypto'
-import { invalidField, Problem } from '../core/errors.js'
+import { type FieldError, Problem } from '../core/errors.js'
 import type { NewToken, Token, TokenWithSecret } from '../schemas/admin.js'
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
@@ -12,12 +12,13 @@ export function digestOf(secret: string): Buffer {
   return createHash('sha256').update(secret).digest()
 }
 
-/** @throws Problem validation_failed: a pattern, or a limit, for another role than `join` */
-export function createToken(context: Context, wish: NewToken): Promise<TokenWithSecret> {
-  if (wish.role !== 'join') {
-    if (wish.namePattern != null) throw onlyForJoin('namePattern')
-    if (wish.maxUses != null) throw onlyForJoin('maxUses')
-  }
+/**
+ * @param now what it must not have expired by
+ * @throws Problem validation_failed: a pattern, or a limit, for another role than `join`; an end that is past
+ */
+export function createToken(context: Context, wish: NewToken, now: Date): Promise<TokenWithSecret> {
+  const errors = fieldErrorsOf(wish, now)
+  if (errors[0]) throw new Problem('validation_failed', errors.map((error) => error.message).join(' '), { errors })
   // A dry run makes no secret: what nobody can use need not be random either.
   const secret = context.dryRun ? undefined : `eipam_${randomBytes(32).toString('base64url')}`
   return transaction(context.db, context.dryRun, async (trx) => {
@@ -36,8 +37,16 @@ export function createToken(context: Context, wish: NewToken): Promise<TokenWith
   })
 }
 
-function onlyForJoin(field: string): Problem {
-  return invalidField(`/${field}`, `"${field}" is for tokens of the role "join" only. Leave it out.`)
+function fieldErrorsOf(wish: NewToken, now: Date): FieldError[] {
+  const errors: FieldError[] = []
+  for (const field of ['namePattern', 'maxUses'] as const) {
+    if (wish.role === 'join' || wish[field] == null) continue
+    errors.push({ path: `/${field}`, message: `"${field}" is for tokens of the role "join" only. Leave it out.` })
+  }
+  if (wish.expiresAt != null && Date.parse(wish.expiresAt) <= now.getTime()) {
+    errors.push({ path: '/expiresAt', message: '"expiresAt" has to lie in the future.' })
+  }
+  return errors
 }
 
 function newTokenId(): string {

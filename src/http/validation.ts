@@ -13,10 +13,14 @@ const formats: Record<string, (text: string) => string | null> = {
   glob: globProblem,
   text: (text) =>
     /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text) ? 'Control characters are not allowed in it.' : null,
-  'date-time': (text) =>
-    /^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text) && !Number.isNaN(Date.parse(text))
-      ? null
-      : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.',
+  'date-time': (text) => (isTime(text) ? null : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.'),
+}
+
+function isTime(text: string): boolean {
+  if (!/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text)) return false
+  // Date.parse takes 30 February for 2 March.
+  const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
+  return !Number.isNaN(Date.parse(text)) && day.toISOString().startsWith(text.slice(0, 10))
 }
 
 /** The same formats, for a checker that is to let them pass. */
@@ -90,9 +94,13 @@ export function fieldErrors(errors: readonly ErrorObject[], part: string, silent
   return [...told.values()]
 }
 
-/** "Or null" is an anyOf: of a wrong value it says three things, of which one is meant. */
+/** What follows from another error. "Or null" is an anyOf: of a wrong value it says three things, of which one is meant. */
 function isNoise(error: ErrorObject, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'anyOf') return all.some((other) => other.schemaPath.startsWith(`${error.schemaPath}/`))
+  // What is no text at all is not one of the texts either: it is said once.
+  if (error.keyword === 'enum') {
+    return all.some((other) => other.keyword === 'type' && other.instancePath === error.instancePath)
+  }
   if (error.keyword !== 'type' || error.params.type !== 'null') return false
   return all.some(
     (other) => other !== error && other.keyword !== 'anyOf' && other.instancePath.startsWith(error.instancePath),

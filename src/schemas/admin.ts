@@ -1,14 +1,8 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
 import { AllocationState } from './allocation.js'
-import { Address, closed, nullable, Text, Time } from './common.js'
+import { Address, closed, nullable, oneOf, Text, Time } from './common.js'
 
-export const Role = Type.Union([
-  Type.Literal('admin'),
-  Type.Literal('join'),
-  Type.Literal('cloudcore'),
-  Type.Literal('northbound'),
-  Type.Literal('auditor'),
-])
+export const Role = oneOf(['admin', 'join', 'cloudcore', 'northbound', 'auditor'])
 
 export const NewToken = Type.Object(
   {
@@ -66,23 +60,23 @@ export const AuditRow = Type.Object(
 )
 export type AuditRow = Static<typeof AuditRow>
 
-export const AuditAction = Type.Union(
+export const AuditAction = oneOf(
   [
-    Type.Literal('pool.created'),
-    Type.Literal('pool.updated'),
-    Type.Literal('pool.deleted'),
-    Type.Literal('reservation.created'),
-    Type.Literal('reservation.deleted'),
-    Type.Literal('networks.replaced'),
-    Type.Literal('allocation.created'),
-    Type.Literal('allocation.registered'),
-    Type.Literal('allocation.released'),
-    Type.Literal('allocation.freed'),
-    Type.Literal('node.updated'),
-    Type.Literal('node.reregistered'),
-    Type.Literal('node.deleted'),
-    Type.Literal('token.created'),
-    Type.Literal('token.deleted'),
+    'pool.created',
+    'pool.updated',
+    'pool.deleted',
+    'reservation.created',
+    'reservation.deleted',
+    'networks.replaced',
+    'allocation.created',
+    'allocation.registered',
+    'allocation.released',
+    'allocation.freed',
+    'node.updated',
+    'node.reregistered',
+    'node.deleted',
+    'token.created',
+    'token.deleted',
   ],
   { description: 'What was done.' },
 )

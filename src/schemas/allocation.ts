@@ -6,6 +6,7 @@ import {
   NodeName,
   NodeUid,
   nullable,
+  oneOf,
   PoolName,
   ProblemDetails,
   ref,
@@ -13,11 +14,7 @@ import {
   Time,
 } from './common.js'
 
-export const AllocationState = Type.Union([
-  Type.Literal('allocated'),
-  Type.Literal('registered'),
-  Type.Literal('quarantined'),
-])
+export const AllocationState = oneOf(['allocated', 'registered', 'quarantined'])
 
 export const NewAllocation = Type.Object(
   {

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
-import { Address, Cidr, closed, Labels, nullable, PoolName, Text, Time } from './common.js'
+import { Address, Cidr, closed, Labels, nullable, oneOf, PoolName, Text, Time } from './common.js'
 
 /** An integer that may be larger than a double is exact for: 2^80 addresses in a /48. */
 const Count = Type.Unsafe<bigint>({ type: 'integer', minimum: 0 })
@@ -20,7 +20,7 @@ export const Utilization = Type.Object(
 )
 export type Utilization = Static<typeof Utilization>
 
-export const PoolState = Type.Union([Type.Literal('active'), Type.Literal('draining'), Type.Literal('disabled')], {
+export const PoolState = oneOf(['active', 'draining', 'disabled'], {
   description: '`draining` gives nothing new, `disabled` also registers nobody who is not registered yet.',
 })
 

@@ -1,5 +1,4 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import { invalidField } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/ip.js'
 import { listAudit } from '../../domain/audit.js'
 import * as tokens from '../../domain/tokens.js'
@@ -67,11 +66,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
       },
     },
     async (request, reply) => {
-      const { expiresAt } = request.body
-      if (expiresAt != null && Date.parse(expiresAt) <= Date.now()) {
-        throw invalidField('/expiresAt', 'It has to lie in the future.')
-      }
-      const token = await tokens.createToken(contextOf(services, request), request.body)
+      const token = await tokens.createToken(contextOf(services, request), request.body, new Date())
       reply.code(201).header('location', `/v1/tokens/${token.id}`).header('cache-control', 'no-store')
       return token
     },
