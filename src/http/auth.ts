@@ -36,10 +36,11 @@ export function guard(app: FastifyInstance, authenticator: Authenticator): void 
           : 'The token is not known, was revoked, or has expired.',
       )
     }
+    // Known before it is judged: the log says who was refused.
+    request.caller = caller
     if (!access.includes(caller.role)) {
       throw new Problem('forbidden', `The role "${caller.role}" may not do this; it takes ${access.join(' or ')}.`)
     }
-    request.caller = caller
   })
 }
 
