@@ -1,4 +1,3 @@
-import { setMaxListeners } from 'node:events'
 import { constants } from 'node:os'
 import { deviceMoves, nodeLeavesAndReturns } from './demo/changing.js'
 import { Client, DemoError } from './demo/client.js'
@@ -32,8 +31,6 @@ export async function demo(argv: string[], env: NodeJS.ProcessEnv): Promise<numb
     return 0
   }
   const stop = new AbortController()
-  // Every waiting request listens to it.
-  setMaxListeners(0, stop.signal)
   const ignore = stopOnSignals(stop)
   try {
     return await perform(options, env, stop)

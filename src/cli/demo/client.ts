@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import http from 'node:http'
 import https from 'node:https'
 
@@ -39,6 +40,8 @@ export class Client {
     readonly connections: number,
     private readonly signal: AbortSignal,
   ) {
+    // Every request under way listens to it; Node would take so many for a leak.
+    setMaxListeners(0, signal)
     this.#transport = url.protocol === 'https:' ? https : http
     this.#agent = new this.#transport.Agent({ keepAlive: true, maxSockets: connections })
     this.#base = url.href.replace(/\/$/, '')

@@ -10,8 +10,9 @@ export async function everybodyJoins(run: Run): Promise<void> {
   screen.step(`All ${integer(nodes.length)} nodes join at once.`)
   screen.say(
     `${sites} sites with ${count(nodesPerSite, 'node')} each, private networks that nobody planned together: every site ` +
-      `begins at ${nodes[0]!.displayIp}. Keyed by these addresses, CloudCore could tell ${nodesPerSite} of the ` +
-      `${integer(nodes.length)} nodes apart; the others would lose their metrics, and with older KubeEdge logs and exec too.`,
+      `begins at ${nodes[0]!.displayIp}. CloudCore keys tunnels by address: with these it would hold ` +
+      `${integer(nodesPerSite)} of ${integer(nodes.length)}, and the other nodes would lose their metrics (with older ` +
+      'KubeEdge logs and exec too) without a word.',
   )
   let created = 0
   const timing = await timed(run, 'join', nodes, async (node) => {
@@ -29,7 +30,7 @@ export async function everybodyJoins(run: Run): Promise<void> {
     created === nodes.length && distinct === nodes.length,
     `${count(nodes.length, 'node')} joined in ${timing.seconds} s over ${options.connections} connections, and hold ` +
       `${integer(distinct)} different unique IPs.`,
-    `${integer(created)} of ${count(nodes.length, 'node')} got a new address, and ${integer(distinct)} of these differ`,
+    `${integer(created)} of ${count(nodes.length, 'node')} got a new address, ${integer(distinct)} of them different`,
   )
 }
 
@@ -146,9 +147,13 @@ function secretAddresses(nodes: readonly DemoNode[]): Set<string> {
   return new Set(nodes.map(({ uniqueIp }) => uniqueIp).filter((address) => !shown.has(address)))
 }
 
+/** How many secret addresses an answer carries, in whatever text they stand. */
 function leaksIn({ text, headers }: Answer, secret: ReadonlySet<string>): number {
-  const words = `${text} ${JSON.stringify(headers)}`.match(/[\da-f]*[.:][\da-f.:]+/gi) ?? []
-  return words.filter((word) => secret.has(word) || secret.has(canonical(word))).length
+  const all = `${text} ${JSON.stringify(headers)}`
+  const four = all.match(/\d+(?:\.\d+){3}/g) ?? []
+  // A colon that ends a sentence is no part of the address before it.
+  const six = (all.match(/[\da-f]*:[\da-f:]+/gi) ?? []).map((word) => word.replace(/([^:]):$/, '$1'))
+  return [...four, ...six].filter((word) => secret.has(canonical(word))).length
 }
 
 function canonical(word: string): string {

@@ -16,7 +16,7 @@ export function showTable({ screen, nodes }: Run): DemoNode[] {
   const rows: DemoNode[] = []
   for (const displayIp of new Set(nodes.filter(({ note }) => note === '').map((node) => node.displayIp))) {
     const same = nodes.filter((node) => node.displayIp === displayIp && node.note === '')
-    rows.push(...same.slice(0, 4))
+    rows.push(...same.slice(0, Math.min(4, 8 - rows.length)))
     if (rows.length >= 8) break
   }
   rows.push(...nodes.filter(({ note }) => note !== ''))
