@@ -2,5 +2,5 @@
 import { prepare } from './prepare.mjs'
 
 await prepare()
-const { demo } = await import('../dist/cli/demo.js')
-process.exitCode = await demo(process.argv.slice(2))
+const { main } = await import('../dist/main.js')
+await main(['demo', ...process.argv.slice(2)])

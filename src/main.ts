@@ -1,8 +1,7 @@
-import { readFileSync } from 'node:fs'
 import { help, settingsHelp } from './cli/help.js'
 import { type Config, ConfigError, readConfig } from './config.js'
 import { EmbeddedError } from './embedded/errors.js'
-import { createLogger, openStore, type Running, StartError, serve } from './serve.js'
+import { createLogger, openStore, type Running, StartError, serve, version } from './serve.js'
 import { NewerDatabase } from './store/migrate.js'
 
 /**
@@ -42,10 +41,6 @@ function print(text: string): void {
 function usage(problem: string): void {
   process.stderr.write(`edge-ipam: ${problem}\n\n${help()}`)
   process.exitCode = 2
-}
-
-function version(): string {
-  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 }
 
 function progress(line: string): void {
