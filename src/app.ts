@@ -20,6 +20,7 @@ import type { Services } from './http/services.js'
 import { passedFormats, validatorCompiler } from './http/validation.js'
 import { cloudcore } from './integrations/cloudcore.js'
 import { joinScript } from './integrations/join/plugin.js'
+import { addMetrics, type Metrics } from './integrations/metrics.js'
 import { northbound } from './integrations/northbound.js'
 import { AddressAt, AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
 import { Allocation, AllocationResults, UniqueIp } from './schemas/allocation.js'
@@ -33,12 +34,13 @@ const BODY_LIMIT = 2 * 1024 * 1024
 export interface AppOptions {
   services: Services
   isReady: () => Promise<boolean>
+  metrics: Pick<Metrics, 'registry'>
   /** Without one nothing is logged. */
   log?: FastifyBaseLogger
 }
 
 /** The assembly: every room is registered here, in visible order. It listens nowhere yet. */
-export async function buildApp({ services, isReady, log }: AppOptions) {
+export async function buildApp({ services, isReady, metrics, log }: AppOptions) {
   const app = fastify({
     ...(log && { loggerInstance: log }),
     bodyLimit: BODY_LIMIT,
@@ -109,6 +111,7 @@ export async function buildApp({ services, isReady, log }: AppOptions) {
     reply.redirect('/docs'),
   )
   app.get('/openapi.json', { config: { access: 'open' }, schema: { hide: true } }, async () => app.swagger())
+  addMetrics(app, metrics.registry)
   await app.register(healthRoutes, { isReady })
   await app.register(poolRoutes, { services })
   await app.register(networkRoutes, { services })

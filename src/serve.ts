@@ -1,3 +1,4 @@
+import { readFileSync } from 'node:fs'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { FastifyBaseLogger } from 'fastify'
@@ -13,6 +14,7 @@ import { sweep } from './domain/reclaim.js'
 import { settleAdminToken } from './domain/tokens.js'
 import { type DataDir, openDataDir } from './embedded/data-dir.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from './embedded/postgres.js'
+import { createMetrics } from './integrations/metrics.js'
 import { createLock } from './lock/allocation-lock.js'
 import { openDatabase } from './store/database.js'
 import { isCurrent, migrate } from './store/migrate.js'
@@ -144,8 +146,10 @@ export async function serve(
     stops.push(() => lock.close())
     stops.push(sweepNowAndThen(db, log))
     const onError = (error: unknown) => log.warn({ cause: (error as Error).message }, 'a use was not noted')
+    const metrics = createMetrics({ db, lock: lock.stats, version: version() })
     const app = await buildApp({
-      services: { db, engine: startEngine(db, lock), authenticator: new Authenticator(db, onError) },
+      metrics,
+      services: { db, engine: startEngine(db, lock, metrics.observer), authenticator: new Authenticator(db, onError) },
       isReady: () => isCurrent(db),
       log,
     })
@@ -211,4 +215,8 @@ function sweepNowAndThen(db: Kysely<Database>, log: FastifyBaseLogger): Stop {
 export function createLogger(level: string, terminal: boolean): FastifyBaseLogger {
   if (!terminal) return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime })
   return pino({ level, base: null }, pretty({ colorize: true, translateTime: 'HH:MM:ss', sync: true }))
+}
+
+export function version(): string {
+  return JSON.parse(readFileSync(new URL('../package.json', import.meta.url), 'utf8')).version
 }

@@ -14,10 +14,10 @@ const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) 
  */
 const arrows: Record<string, readonly string[]> = {
   main: ['serve', 'config', 'cli', 'embedded', 'store'],
-  serve: ['app', 'config', 'domain', 'store', 'lock', 'embedded'],
+  serve: ['app', 'config', 'integrations', 'domain', 'store', 'lock', 'embedded'],
   cli: ['app', 'config', 'http', 'schemas', 'core'],
   app: ['http', 'integrations', 'schemas', 'core'],
-  integrations: ['http', 'domain', 'store', 'schemas', 'core'],
+  integrations: ['http', 'domain', 'store', 'lock', 'schemas', 'core'],
   http: ['domain', 'store', 'schemas', 'core'],
   domain: ['store', 'lock', 'schemas', 'core'],
   config: ['core'],

@@ -1,11 +1,16 @@
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
+import { Registry } from 'prom-client'
 import { buildApp } from '../app.js'
 import type { Services } from '../http/services.js'
 
 /** The OpenAPI document, as the routes' schemas make it: no service has to run for it. */
 export async function openapiDocument(): Promise<string> {
-  const app = await buildApp({ services: {} as Services, isReady: async () => false })
+  const app = await buildApp({
+    services: {} as Services,
+    isReady: async () => false,
+    metrics: { registry: new Registry() },
+  })
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)
   await app.close()

@@ -27,23 +27,37 @@ export interface Context {
   dryRun: boolean
 }
 
+/** Is told what the use cases do, to count it. */
+export interface Observer {
+  /** One round trip served so many callers, with these outcomes. */
+  batch(codes: readonly string[]): void
+  /** A node reported another IP than its unique one. */
+  drift(): void
+}
+
 /** The process-wide half of a context: what gathers the callers of one moment into one round trip. */
 export interface Engine {
   allocations: Gatherer<AllocationRequest, AllocationOutcome>
   uniqueIps: Gatherer<string, UniqueIpRow | undefined>
+  observer: Observer
 }
 
 /** The largest batch: beyond it a batch gets longer in proportion, and its callers wait for nothing. */
 const MAX_BATCH = 128
 const MAX_QUEUE = 20_000
 
-export function startEngine(db: Executor, lock: AllocationLock): Engine {
+export function startEngine(db: Executor, lock: AllocationLock, observer: Observer): Engine {
   return {
+    observer,
     allocations: new Gatherer({
       // The lock only saves the work of waiting in the database. Callers of all pools share a batch, so they share
       // the lock of the pool that is named, or of the choice among all pools.
-      run: (requests) =>
-        lock.run([...new Set(requests.map(lockKey))], () => withRetries(() => allocateBatch(db, requests))),
+      run: async (requests) => {
+        const keys = [...new Set(requests.map(lockKey))]
+        const outcomes = await lock.run(keys, () => withRetries(() => allocateBatch(db, requests)))
+        observer.batch(outcomes.map((outcome) => outcome.code))
+        return outcomes
+      },
       keyOf: (request) => request.nodeName,
       maxBatch: MAX_BATCH,
       maxRunning: 1,

@@ -161,6 +161,7 @@ async function noteDrift(
 ): Promise<void> {
   const drift = driftOf(uniqueIp, reportedIp)
   if (drift === node.reported_ip) return
+  if (drift !== null && !context.dryRun) context.engine.observer.drift()
   await store.setReportedIp(trx, name, drift)
   await writeAudit(trx, {
     ...signatureOf(context),

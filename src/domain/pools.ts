@@ -134,6 +134,11 @@ export function getPool(context: Context, name: string): Promise<VersionedPool> 
   return withRetries(() => loadPool(context.db, name))
 }
 
+/** Every pool, for who watches them all. */
+export async function allPools(db: Executor): Promise<Pool[]> {
+  return (await withRetries(() => store.listPools(db, { limit: 1_000, after: null }))).map(toPool)
+}
+
 /** Pools by name. */
 export async function listPools(context: Context, page: { limit: number; after: string | null }): Promise<Pool[]> {
   const rows = await withRetries(() => store.listPools(context.db, page))

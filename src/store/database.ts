@@ -45,5 +45,15 @@ export function openDatabase(options: {
   })
   // Without a listener a connection that breaks in the pool would end the process.
   pool.on('error', options.onError)
-  return new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  pools.set(db, pool)
+  return db
+}
+
+const pools = new WeakMap<Executor, pg.Pool>()
+
+/** How many connections there are, how many of them do nothing, and how many statements wait for one. */
+export function connectionsOf(db: Executor): { total: number; idle: number; waiting: number } {
+  const pool = pools.get(db)
+  return { total: pool?.totalCount ?? 0, idle: pool?.idleCount ?? 0, waiting: pool?.waitingCount ?? 0 }
 }

@@ -1,0 +1,134 @@
+import type { FastifyInstance } from 'fastify'
+import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import type { Observer } from '../domain/context.js'
+import { allPools } from '../domain/pools.js'
+import { answers } from '../http/problems.js'
+import type { LockStats } from '../lock/lease.js'
+import { connectionsOf, type Executor } from '../store/database.js'
+
+export interface Metrics {
+  registry: Registry
+  observer: Observer
+}
+
+/**
+ * What is counted, in Prometheus' ways. Labels are routes, codes and pools: few, and never an address or a node.
+ * @param sources.lock the lock's plain counters, read at each scrape
+ */
+export function createMetrics(sources: { db: Executor; lock: Readonly<LockStats>; version: string }): Metrics {
+  const registry = new Registry()
+  const registers = [registry]
+  collectDefaultMetrics({ register: registry })
+  new Gauge({
+    name: 'edge_ipam_build_info',
+    help: 'Always 1; the labels tell the version.',
+    labelNames: ['version', 'node_version'],
+    registers,
+  }).set({ version: sources.version, node_version: process.version }, 1)
+  const outcomes = new Counter({
+    name: 'edge_ipam_allocations_total',
+    help: 'Requests for an address, by result: created, existing, or the code of the refusal.',
+    labelNames: ['result'],
+    registers,
+  })
+  const sizes = new Histogram({
+    name: 'edge_ipam_allocation_batch_size',
+    help: 'Requests that one round trip to the database served.',
+    buckets: [1, 2, 4, 8, 16, 32, 64, 128],
+    registers,
+  })
+  const drift = new Counter({
+    name: 'edge_ipam_drift_reports_total',
+    help: 'Registrations that reported another IP than the unique one.',
+    registers,
+  })
+  countLock(sources.lock, registers)
+  new Gauge({
+    name: 'edge_ipam_database_connections',
+    help: 'Connections to the database: all, those that do nothing, and statements that wait for one.',
+    labelNames: ['state'],
+    registers,
+    collect() {
+      for (const [state, count] of Object.entries(connectionsOf(sources.db))) this.set({ state }, count)
+    },
+  })
+  new Gauge({
+    name: 'edge_ipam_pool_addresses',
+    help: 'Addresses of a pool by state; they add up to its capacity.',
+    labelNames: ['pool', 'state'],
+    registers,
+    async collect() {
+      this.reset()
+      for (const { name, utilization } of await allPools(sources.db)) {
+        const { capacity: _, ...states } = utilization
+        for (const [state, count] of Object.entries(states)) this.set({ pool: name, state }, Number(count))
+      }
+    },
+  })
+  return {
+    registry,
+    observer: {
+      batch(codes) {
+        sizes.observe(codes.length)
+        for (const result of codes) outcomes.inc({ result })
+      },
+      drift: () => drift.inc(),
+    },
+  }
+}
+
+function countLock(lock: Readonly<LockStats>, registers: Registry[]): void {
+  const counters: [keyof LockStats, string][] = [
+    ['acquired', 'Leases that were taken.'],
+    ['waited', 'Batches that waited for another replica.'],
+    ['lost', 'Leases that were gone before they were given back.'],
+    ['skipped', 'Batches that went on without a lease.'],
+  ]
+  for (const [key, help] of counters) {
+    new Counter({
+      name: `edge_ipam_lock_${key}_total`,
+      help,
+      registers,
+      collect() {
+        this.reset()
+        this.inc(lock[key])
+      },
+    })
+  }
+}
+
+/** `GET /metrics`, and the counting of every request: so it is no plugin, whose hooks would see its own routes only. */
+export function addMetrics(app: FastifyInstance, registry: Registry): void {
+  const labelNames = ['method', 'route', 'status'] as const
+  const registers = [registry]
+  const requests = new Counter({ name: 'edge_ipam_http_requests_total', help: 'Requests.', labelNames, registers })
+  const seconds = new Histogram({
+    name: 'edge_ipam_http_request_duration_seconds',
+    help: 'From the first byte of a request to the last of its answer.',
+    labelNames: ['method', 'route'],
+    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
+    registers,
+  })
+  app.addHook('onResponse', async (request, reply) => {
+    // The pattern: URLs are without number. What has none shares one label.
+    const route = request.routeOptions.url ?? 'none'
+    requests.inc({ method: request.method, route, status: reply.statusCode })
+    seconds.observe({ method: request.method, route }, reply.elapsedTime / 1000)
+  })
+  app.get(
+    '/metrics',
+    {
+      config: { access: ['admin', 'auditor'] },
+      logLevel: 'warn',
+      schema: {
+        tags: ['health'],
+        summary: 'Metrics for Prometheus',
+        querystring: { type: 'object', properties: {}, additionalProperties: false },
+        response: answers({
+          200: { description: 'Text exposition.', content: { 'text/plain': { schema: { type: 'string' } } } },
+        }),
+      },
+    },
+    async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),
+  )
+}
