@@ -107,8 +107,11 @@ export async function register(
   const reportedIp = report.reportedIp && canonicalAddress(report.reportedIp)
   const before = await withRetries(() => store.findNode(context.db, name))
   if (before?.address != null && nothingToTell(before, report.nodeUid, reportedIp)) return toUniqueIp(before)
-  if (before?.address == null && wish.allocate && !context.dryRun) {
-    await allocate(context, { nodeName: name, ...(report.nodeUid !== undefined && { nodeUid: report.nodeUid }) })
+  if (before?.address == null && wish.allocate) {
+    const { nodeUid } = report
+    const { allocation } = await allocate(context, { nodeName: name, ...(nodeUid !== undefined && { nodeUid }) })
+    // What a dry run allocates is gone again; the rest would only meet a node that holds nothing.
+    if (context.dryRun) return { nodeName: name, uniqueIp: allocation.uniqueIp, sequence: allocation.sequence }
   }
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
