@@ -59,6 +59,8 @@ export function sendProblem(reply: FastifyReply, problem: Problem): FastifyReply
   if (problem.extra.retryAfter !== undefined) reply.header('retry-after', String(problem.extra.retryAfter))
   if (problem.extra.allow) reply.header('allow', problem.extra.allow.join(', '))
   if (problem.code === 'unauthorized') reply.header('www-authenticate', 'Bearer realm="edge-ipam"')
+  // Again, for what fails before any hook runs: a path that cannot be read.
+  reply.header('x-request-id', reply.request.id)
   return reply
     .code(statusOf[problem.code])
     .type('application/problem+json; charset=utf-8')
