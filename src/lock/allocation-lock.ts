@@ -102,6 +102,7 @@ class RedisLock implements AllocationLock {
   async close(): Promise<void> {
     this.#closed = true
     clearInterval(this.#renewal)
+    this.#link.retire()
     let timer: NodeJS.Timeout | undefined
     await Promise.race([
       Promise.all([...this.#leases.values()].map((lease) => lease.giveBack())),

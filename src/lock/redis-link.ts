@@ -38,6 +38,7 @@ export class RedisLink {
     this.#firstAttemptEnded = resolve
   })
   #reported = false
+  #retired = false
   #closed = false
   /** Counts connections, so that what is left of an old one cannot speak for the new one. */
   #session = 0
@@ -92,7 +93,8 @@ export class RedisLink {
   }
 
   /** Takes the lease of a key or stands in line for it, see scripts.ts. No answer within `limitMs` is an outage. */
-  take(key: string, leaseMs: number, patienceMs: number, limitMs: number) {
+  async take(key: string, leaseMs: number, patienceMs: number, limitMs: number) {
+    if (this.#retired) return undefined
     return this.#ask(limitMs, () =>
       this.#redis.leaseTake(leaseKey(key), queueKey(key), this.owner, key, leaseMs, patienceMs),
     )
@@ -106,6 +108,11 @@ export class RedisLink {
   /** Makes a lease last longer, see scripts.ts. */
   renew(key: string, leaseMs: number) {
     return this.#ask(backgroundMs, () => this.#redis.leaseRenew(leaseKey(key), queueKey(key), this.owner, leaseMs))
+  }
+
+  /** From now on nothing is taken. What was taken can still be given back. */
+  retire(): void {
+    this.#retired = true
   }
 
   /** Ends the connection; the link stays down from now on. */
@@ -155,7 +162,7 @@ export class RedisLink {
       const reason = this.#reason(error)
       this.#log.warn(
         { redis: this.#where },
-        `Redis is not usable: ${reason}. Allocation goes on without its lock, the database decides`,
+        `Redis is not usable (${reason}): allocation goes on without its lock, the database decides`,
       )
     }
     // An answer that was not awaited, or one that said no: a fresh connection is the way back, also to a server that

@@ -29,7 +29,9 @@ t.test('with Redis', async (t) => {
 
   for (const turnMs of [0, 3]) {
     t.test(`one at a time, and in turns (of ${turnMs} ms)`, async (t) => {
-      const contenders = [lockHere(t, { turnMs }), lockHere(t, { turnMs }), lockHere(t, { turnMs })]
+      // Nobody looks again by himself, so the messages alone have to bring everybody his turn.
+      const options = { turnMs, recheckMs: 60_000 }
+      const contenders = [lockHere(t, options), lockHere(t, options), lockHere(t, options)]
       // Connected before the race begins.
       await Promise.all(contenders.map((lock, index) => lock.run([`own-${turnMs}-${index}`], async () => {})))
       const turns = () => contenders.map((lock) => lock.stats.acquired - 1)
@@ -37,9 +39,10 @@ t.test('with Redis', async (t) => {
       let runs = 0
       let inside = 0
       let most = 0
-      // Everybody keeps asking until everybody has had enough: one who starves keeps this from ending.
+      const deadline = Date.now() + 30_000
+      // Everybody keeps asking until everybody has had enough.
       const contend = async (lock: AllocationLock) => {
-        while (Math.min(...turns()) < enough) {
+        while (Math.min(...turns()) < enough && Date.now() < deadline) {
           await lock.run([`contended-${turnMs}`], async () => {
             most = Math.max(most, ++inside)
             await nextTurn()
@@ -51,6 +54,7 @@ t.test('with Redis', async (t) => {
       }
       await Promise.all(contenders.map(contend))
       t.equal(most, 1, 'never two inside')
+      t.ok(Math.min(...turns()) >= enough, `nobody starves: ${turns()}`)
       t.same(
         contenders.map((lock) => lock.stats.skipped),
         [0, 0, 0],
@@ -88,8 +92,9 @@ t.test('with Redis', async (t) => {
     const busy = lockHere(t, { turnMs: 0 })
     const other = lockHere(t, { turnMs: 0 })
     let finished = false
+    const deadline = Date.now() + 30_000
     const overlapping = async () => {
-      while (!finished) await busy.run(['overlapped'], () => nextTurn())
+      while (!finished && Date.now() < deadline) await busy.run(['overlapped'], () => nextTurn())
     }
     const both = [overlapping(), overlapping()]
     for (let i = 0; i < 10; i++) await other.run(['overlapped'], () => nextTurn())
@@ -216,5 +221,19 @@ t.test('with Redis', async (t) => {
     t.equal(await lock.run(['closed'], async () => 'without'), 'without')
     t.equal(await redis.cli('GET', 'edge-ipam:lock:closed'), null)
     t.same(lock.warnings, [])
+  })
+  t.test('close ends a wait, whose run goes on without and takes nothing', async (t) => {
+    const holder = lockHere(t)
+    const lock = lockHere(t)
+    const end = gate()
+    const holding = holder.run(['ending'], () => end.opened)
+    await until('the lease is taken', async () => (await redis.cli('GET', 'edge-ipam:lock:ending')) !== null)
+    const waiting = lock.run(['ending'], async () => 'without')
+    await until('it waits', async () => (await redis.cli('ZCARD', 'edge-ipam:queue:ending')) === 1)
+    await lock.close()
+    t.equal(await waiting, 'without')
+    t.equal(await redis.cli('EXISTS', 'edge-ipam:queue:ending'), 0)
+    end.open()
+    await holding
   })
 })

@@ -54,3 +54,25 @@ t.test('a holder that is paused for longer than its lease stops nobody, and asks
   t.match(await holder.stats(), { skipped: 0, acquired: 3 }, 'the first run of all, and the pool twice')
   t.equal(lock.stats.skipped, 0)
 })
+
+t.test('a process that wakes looks at the clock before it relies on its lease', async (t) => {
+  const redis = await startRedis(t)
+  const holder = await startHolder(t, { redisUrl: redis.url, leaseMs: 900, waitMs: 10_000 })
+  await holder.hold('pool')
+  await holder.letGo()
+  holder.child.kill('SIGSTOP')
+  await until('the lease is over', async () => (await redis.cli('EXISTS', 'edge-ipam:lock:pool')) === 0)
+  // Somebody who does not send it a message, so that what it finds on waking is only that it has a run to do.
+  await redis.cli('SET', 'edge-ipam:lock:pool', 'somebody else', 'PX', '30000')
+  let inside = false
+  const again = holder.hold('pool').then(() => {
+    inside = true
+  })
+  holder.child.kill('SIGCONT')
+  await until('it stands in line', async () => (await redis.cli('ZCARD', 'edge-ipam:queue:pool')) === 1)
+  t.equal(inside, false)
+  await redis.cli('DEL', 'edge-ipam:lock:pool')
+  await again
+  await holder.letGo()
+  t.equal((await holder.stats()).skipped, 0)
+})
