@@ -1,0 +1,48 @@
+import fastify from 'fastify'
+import { NewAllocation, Registration } from '../../src/schemas/allocation.js'
+
+// What everything is measured against: Fastify as anybody would begin with it, on the paths of the service, with the same
+// schemas of the bodies and an answer that is put together by a schema, too. It stores, checks and logs nothing. Formats are
+// plain expressions and the validator is Fastify's own, so that a costly check in the service would not hide in both.
+
+const formats = {
+  address: /^(\d{1,3}(\.\d{1,3}){3}|[0-9a-f:]+)$/i,
+  'node-name': /^[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/,
+  'pool-name': /^[a-z0-9]([-a-z0-9]*[a-z0-9])?$/,
+  text: /^[^\0]*$/,
+}
+
+const app = fastify({ ajv: { customOptions: { strict: false, formats } } })
+
+const answer = {
+  type: 'object',
+  properties: { nodeName: { type: 'string' }, uniqueIp: { type: 'string' }, sequence: { type: 'integer' } },
+} as const
+
+const hello = (nodeName: string) => ({ nodeName, uniqueIp: '10.0.0.1', sequence: 1 })
+
+app.post<{ Body: NewAllocation }>(
+  '/v1/allocations',
+  { schema: { body: NewAllocation, response: { 201: answer } } },
+  async (request, reply) => {
+    reply.code(201)
+    return hello(request.body.nodeName)
+  },
+)
+app.post<{ Params: { name: string }; Body: Registration }>(
+  '/v1/nodes/:name/registration',
+  { schema: { body: Registration, response: { 200: answer } } },
+  async (request) => hello(request.params.name),
+)
+app.get<{ Params: { name: string } }>(
+  '/v1/nodes/:name/unique-ip',
+  { schema: { response: { 200: answer } } },
+  async (request) => hello(request.params.name),
+)
+app.delete<{ Params: { name: string } }>(
+  '/v1/nodes/:name/allocation',
+  { schema: { response: { 200: answer } } },
+  async (request) => hello(request.params.name),
+)
+
+await app.listen({ host: process.env.HOST ?? '127.0.0.1', port: Number(process.env.PORT) })

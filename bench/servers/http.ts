@@ -1,0 +1,109 @@
+import { spawn } from 'node:child_process'
+import { randomBytes } from 'node:crypto'
+import { once } from 'node:events'
+import { closeSync, mkdirSync, mkdtempSync, openSync, readFileSync, rmSync } from 'node:fs'
+import { devNull, tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { setTimeout as pause } from 'node:timers/promises'
+import { fileURLToPath } from 'node:url'
+import type { Scope } from '../scope.js'
+import { freePort } from './port.js'
+
+/** Somebody who answers HTTP, in a process of its own. */
+export interface HttpServer {
+  readonly url: string
+  readonly token: string
+  readonly pid: number
+}
+
+const START_LIMIT = 60_000
+
+/**
+ * The service as people run it: the built program, everything on, its log at `info` written to the null device (a file on
+ * the database's disk would meet its fsyncs, a pipe would need a reader who takes from the processors).
+ * @param options.program what installProgram() returned
+ * @param options.profile a folder for a CPU profile, written when the service ends
+ */
+export function startService(
+  scope: Scope,
+  options: {
+    program: string
+    databaseUrl: string
+    redisUrl?: string | undefined
+    pool: string
+    profile?: string | undefined
+  },
+): Promise<HttpServer> {
+  const token = randomBytes(24).toString('base64url')
+  if (options.profile !== undefined) mkdirSync(options.profile, { recursive: true })
+  return start(scope, {
+    what: 'the service',
+    args: [
+      ...(options.profile === undefined ? [] : ['--cpu-prof', `--cpu-prof-dir=${options.profile}`]),
+      options.program,
+      'serve',
+    ],
+    token,
+    ready: '/readyz',
+    env: {
+      DATABASE_URL: options.databaseUrl,
+      EDGE_IPAM_ADMIN_TOKEN: token,
+      EDGE_IPAM_POOL: options.pool,
+      LOG_LEVEL: 'info',
+      ...(options.redisUrl !== undefined && { REDIS_URL: options.redisUrl }),
+    },
+  })
+}
+
+/** Fastify with nothing behind it: bare-server.ts. */
+export function startBareServer(scope: Scope): Promise<HttpServer> {
+  return start(scope, {
+    what: 'the bare server',
+    args: ['--import', 'tsx', fileURLToPath(new URL('bare-server.ts', import.meta.url))],
+    token: 'x'.repeat(32),
+    ready: '/v1/nodes/bench/unique-ip',
+    env: {},
+  })
+}
+
+async function start(
+  scope: Scope,
+  {
+    what,
+    args,
+    token,
+    ready,
+    env,
+  }: { what: string; args: string[]; token: string; ready: string; env: Record<string, string> },
+): Promise<HttpServer> {
+  const port = await freePort()
+  const folder = mkdtempSync(join(tmpdir(), 'edge-ipam-bench-log-'))
+  scope.onEnd(() => rmSync(folder, { recursive: true, force: true }))
+  const words = join(folder, 'stderr')
+  const out = openSync(devNull, 'w')
+  const err = openSync(words, 'w')
+  const child = spawn(process.execPath, args, {
+    stdio: ['ignore', out, err],
+    env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: '127.0.0.1', PORT: String(port), ...env },
+  })
+  closeSync(out)
+  closeSync(err)
+  const alive = () => child.exitCode === null && child.signalCode === null
+  scope.onEnd(async () => {
+    if (!alive()) return
+    const exit = once(child, 'exit')
+    child.kill('SIGTERM')
+    await exit
+  })
+  const url = `http://127.0.0.1:${port}`
+  const deadline = Date.now() + START_LIMIT
+  for (;;) {
+    const answer = await fetch(`${url}${ready}`).catch(() => undefined)
+    await answer?.text()
+    if (answer?.ok) return { url, token, pid: child.pid! }
+    if (!alive() || Date.now() > deadline) {
+      throw new Error(`${what} did not start:\n${readFileSync(words, 'utf8').trim()}`)
+    }
+    await pause(50)
+  }
+}
