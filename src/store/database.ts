@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect } from 'kysely'
+import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
 import pg from 'pg'
 import type { Database } from './schema.js'
 
@@ -45,9 +45,37 @@ export function openDatabase(options: {
   })
   // Without a listener a connection that breaks in the pool would end the process.
   pool.on('error', options.onError)
-  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool }) })
+  const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: withoutTheHung(pool) }) })
   pools.set(db, pool)
   return db
+}
+
+/**
+ * Throws away a connection that is not known to be idle, instead of lending it to the next caller. After a statement
+ * that got no answer in time, pg calls a connection as good as any; but its BEGIN may still reach the server, and then
+ * the next caller's work would sit in a transaction that nobody commits: answered, and lost.
+ */
+function withoutTheHung(pool: pg.Pool): PostgresPool {
+  return {
+    connect: async () => {
+      const client = await pool.connect()
+      let known = true
+      const query = async (text: string, values: unknown[]) => {
+        try {
+          return await client.query(text, values)
+        } catch (error) {
+          // What the server itself refused leaves the connection in a state that it has told.
+          known &&= error instanceof pg.DatabaseError
+          throw error
+        }
+      }
+      return {
+        query: query as never,
+        release: () => client.release(!known || client.getTransactionStatus() !== 'I'),
+      }
+    },
+    end: () => pool.end(),
+  }
 }
 
 const pools = new WeakMap<Executor, pg.Pool>()
