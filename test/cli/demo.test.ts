@@ -5,6 +5,7 @@ import { createServer, type IncomingMessage, type ServerResponse } from 'node:ht
 import type { AddressInfo } from 'node:net'
 import { fileURLToPath } from 'node:url'
 import t, { type Test } from 'tap'
+import { type DemoOptions, readOptions } from '../../src/cli/demo/options.js'
 import { type Service, startService } from '../support/service.js'
 
 const program = fileURLToPath(new URL('../../bin/edge-ipam.mjs', import.meta.url))
@@ -293,12 +294,18 @@ t.test('wrong usage is refused with everything that is wrong', async (t) => {
   for (const part of ['--sites 1:', '--nodes-per-site x:', '--cidr 10.0.0.1/8:', '--output xml:']) {
     t.match(many.stderr, part)
   }
-  for (const args of [['--bogus'], ['word'], ['--keep-nodes'], ['--server', 'ftp://x'], ['--server', 'http://x']]) {
-    const { code, stdout, stderr } = await start(args).ended
-    t.equal(code, 2, args.join(' '))
-    t.equal(stdout, '')
-    t.match(stderr, /^edge-ipam: /)
-  }
+  const refused: [string[], RegExp][] = [
+    [['--bogus'], /Unknown option '--bogus'/],
+    [['word'], /Unexpected argument 'word'/],
+    [['--keep-nodes'], /^--keep-nodes: /],
+    [['--server', 'ftp://x'], /^--server: has to be a URL/],
+    [['--server', 'http://x'], /^--server: the admin token is needed/],
+  ]
+  for (const [args, message] of refused) t.throws(() => readOptions(args, {}), { message }, args.join(' '))
+  t.throws(() => readOptions(['--server', 'http://x'], { EDGE_IPAM_TOKEN: 'a', EDGE_IPAM_TOKEN_FILE: 'b' }), {
+    message: /only one of them/,
+  })
+  t.equal((readOptions(['--server', 'http://x'], { EDGE_IPAM_TOKEN: 'a' }) as DemoOptions).server?.token, 'a')
   const help = await start(['--help']).ended
   t.equal(help.code, 0)
   t.match(help.stdout, 'Usage: edge-ipam demo')
