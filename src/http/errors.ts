@@ -111,6 +111,12 @@ export function isSilent(request: FastifyRequest): boolean {
 export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const silent = isSilent(request)
   const problem = toProblem(error, silent)
+  if (problem.code === 'payload_too_large') {
+    // Fastify would close the connection now, and who still sends would see a broken pipe and not this answer. The
+    // rest is read and dropped instead, for as long as a request may take.
+    reply.removeHeader('connection')
+    request.raw.resume()
+  }
   if (statusOf[problem.code] >= 500) {
     const cause = problem.cause ?? error
     // A driver's message can quote values, and on the northbound side those may be what nobody there may see.
