@@ -60,18 +60,15 @@ export async function buildApp({ services, isReady, metrics, log }: AppOptions) 
 
   app.setValidatorCompiler(validatorCompiler)
   app.setErrorHandler(errorHandler)
-  app.setNotFoundHandler((_request, reply) =>
-    sendProblem(
-      reply,
-      new Problem('route_not_found', 'There is nothing at this path. /openapi.json lists what there is.'),
-    ),
-  )
+  app.setNotFoundHandler((_request, reply) => sendProblem(reply, nothingHere()))
   app.removeAllContentTypeParsers()
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
     parseJson(body),
   )
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
+    // Before the body is read: what it holds does not matter where there is nothing.
+    if (request.is404) return sendProblem(reply, nothingHere())
   })
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, not the URL: a URL can hold an address, or whatever a caller put there.
@@ -124,6 +121,10 @@ export async function buildApp({ services, isReady, metrics, log }: AppOptions) 
   await app.register(joinScript)
   refuseTheRest()
   return app
+}
+
+function nothingHere(): Problem {
+  return new Problem('route_not_found', 'There is nothing at this path. /openapi.json lists what there is.')
 }
 
 /** No body is no JSON either: routes that need one say so. */
