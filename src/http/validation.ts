@@ -11,9 +11,14 @@ const formats: Record<string, (text: string) => string | null> = {
   'node-name': nodeNameProblem,
   'pool-name': poolNameProblem,
   glob: globProblem,
-  text: (text) =>
-    /[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text) ? 'Control characters are not allowed in it.' : null,
+  text: textProblem,
   'date-time': (text) => (isTime(text) ? null : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.'),
+}
+
+function textProblem(text: string): string | null {
+  if (/[\u0000-\u0008\u000b\u000c\u000e-\u001f\u007f]/.test(text)) return 'Control characters are not allowed in it.'
+  // Half a character: no database keeps it, and none can send it back as it came.
+  return /\p{Surrogate}/u.test(text) ? 'It has a lone surrogate, which is no character.' : null
 }
 
 function isTime(text: string): boolean {
@@ -97,6 +102,10 @@ export function fieldErrors(errors: readonly ErrorObject[], part: string, silent
 /** What follows from another error. "Or null" is an anyOf: of a wrong value it says three things, of which one is meant. */
 function isNoise(error: ErrorObject, all: readonly ErrorObject[]): boolean {
   if (error.keyword === 'anyOf') return all.some((other) => other.schemaPath.startsWith(`${error.schemaPath}/`))
+  // A form that has a length of its own says so itself.
+  if (error.keyword === 'maxLength') {
+    return all.some((other) => other.keyword === 'format' && other.instancePath === error.instancePath)
+  }
   // What is no text at all is not one of the texts either: it is said once.
   if (error.keyword === 'enum') {
     return all.some((other) => other.keyword === 'type' && other.instancePath === error.instancePath)
