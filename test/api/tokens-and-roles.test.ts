@@ -111,6 +111,7 @@ t.test('open routes need no token, and do not mind a wrong one', async (t) => {
 
 t.test('unknown route, then token, then role, then body', async (t) => {
   problem(t, await call('GET', '/v1/nothing', undefined, { token: null }), 404, 'route_not_found')
+  problem(t, await call('POST', '/v1/nothing', '{bad'), 404, 'route_not_found', 'whatever the body is')
   problem(t, await call('POST', '/v1/pools', '{bad', { token: null }), 401, 'unauthorized')
   problem(t, await call('POST', '/v1/pools', '{bad', { token: secrets.join }), 403, 'forbidden')
   problem(t, await call('POST', '/v1/pools?nope=1', { name: 7 }, { token: secrets.auditor }), 403, 'forbidden')
