@@ -25,6 +25,9 @@ export function findBootstrapToken(db: Executor): Promise<TokenRow | undefined> 
   return db.selectFrom('tokens').selectAll().where('bootstrap', '=', true).executeTakeFirst()
 }
 
+// Microseconds, exactly: a time as text would depend on the server's settings.
+const madeAt = sql<string>`(extract(epoch from created_at) * 1000000)::bigint`
+
 /** A page of tokens, by time of making. */
 export function listTokens(
   db: Executor,
@@ -33,12 +36,12 @@ export function listTokens(
   let query = db
     .selectFrom('tokens')
     .selectAll()
-    .select(sql<string>`created_at::text`.as('sort'))
+    .select(sql<string>`${madeAt}::text`.as('sort'))
     .orderBy('created_at')
     .orderBy('id')
     .limit(page.limit)
   if (page.after !== null) {
-    query = query.where(sql<boolean>`(created_at, id) > (${page.after.createdAt}::timestamptz, ${page.after.id}::text)`)
+    query = query.where(sql<boolean>`(${madeAt}, id) > (${page.after.createdAt}::bigint, ${page.after.id}::text)`)
   }
   return query.execute()
 }

@@ -134,5 +134,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
 function isTokenKey(key: unknown): key is { createdAt: string; id: string } {
   if (typeof key !== 'object' || key === null) return false
   const { createdAt, id } = key as Record<string, unknown>
-  return typeof createdAt === 'string' && !Number.isNaN(Date.parse(createdAt)) && typeof id === 'string'
+  return (
+    typeof createdAt === 'string' && /^\d{1,18}$/.test(createdAt) && typeof id === 'string' && /^\w{1,64}$/.test(id)
+  )
 }
