@@ -15,8 +15,8 @@ export function tableOf(results: readonly Result[]): string {
   }
   const busy = processors(results)
   if (busy.length > 0) {
-    lines.push('', 'Processors kept busy (1 is a core):')
-    lines.push(align([['', '', 'server', 'PostgreSQL', 'generator', 'others'], ...busy]))
+    lines.push('', 'Processors kept busy (1 is a core), and their time for each request:')
+    lines.push(align([['', '', 'server', 'PostgreSQL', 'generator', 'others', 'server µs', 'PostgreSQL µs'], ...busy]))
     const others = Math.max(
       ...results.flatMap(({ ours, against }) => [ours, against]).map((side) => side?.cpu?.others ?? 0),
     )
@@ -62,7 +62,12 @@ function processors(results: readonly Result[]): string[][] {
       const { server, postgres, client, others } = side.cpu
       const key = `${side.contestant} ${side.rate}`
       if (rows.has(key)) continue
-      rows.set(key, [name, side.contestant, ...[server, postgres, client, others].map((one) => one?.toFixed(2) ?? '–')])
+      rows.set(key, [
+        name,
+        side.contestant,
+        ...[server, postgres, client, others].map((one) => one?.toFixed(2) ?? '–'),
+        ...[server, postgres].map((one) => (one === null ? '–' : ((one / side.rate) * 1e6).toFixed(0))),
+      ])
     }
   }
   return [...rows.values()]
