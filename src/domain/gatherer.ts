@@ -10,7 +10,7 @@ interface Waiting<Question, Answer> {
  * Gathers callers who come at the same time into one batch, so that one round trip (and one fsync) serves them all.
  *
  * There is no timer: who comes while nothing is under way starts a batch at the end of the same turn of the event
- * loop; who comes while one is under way is in the next. So a lone caller waits for nobody, and batches grow just as
+ * loop; who comes while one is under way is in the next, which begins when that one ends. So a lone caller waits for nobody, and batches grow just as
  * large as the database's own time makes them.
  *
  * A batch that fails as a whole with a Problem (the database is away) fails everybody who waits, too: they would wait
@@ -97,7 +97,10 @@ export class Gatherer<Question, Answer> {
       }
     } finally {
       this.#running--
-      this.#schedule()
+      // At once, and not at the turn's end: a lock that is kept while there is work would take the pause for its end.
+      if (this.#queue.length > 0 && !this.#scheduled && this.#running < this.options.maxRunning) {
+        void this.#serve(this.#take())
+      }
     }
   }
 }
