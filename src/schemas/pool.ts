@@ -1,5 +1,5 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
-import { Address, Cidr, closed, Labels, nullable, oneOf, PoolName, Text, Time } from './common.js'
+import { Address, Cidr, closed, Labels, nullable, oneOf, PoolName, ref, Text, Time } from './common.js'
 
 /** An integer that may be larger than a double is exact for: 2^80 addresses in a /48. */
 const Count = Type.Unsafe<bigint>({ type: 'integer', minimum: 0 })
@@ -84,8 +84,8 @@ export const Pool = Type.Object(
     nodeSelector: nullable(Labels),
     quarantineSeconds,
     description: nullable(Type.String()),
-    reservations: Type.Array(Reservation),
-    utilization: Utilization,
+    reservations: Type.Array(ref(Reservation)),
+    utilization: ref(Utilization),
     createdAt: Time,
     updatedAt: Time,
   },
