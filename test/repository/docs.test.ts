@@ -1,0 +1,47 @@
+import { execFile } from 'node:child_process'
+import { mkdirSync, mkdtempSync, rmSync, writeFileSync } from 'node:fs'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import t, { type Test } from 'tap'
+import { writeKeadm } from '../join/keadm.js'
+import { startService } from '../support/service.js'
+import { type Example, examplesOf, markdownFiles, readText } from './markdown.js'
+
+const documented = 'http://127.0.0.1:8080'
+const separator = '\n-- next --\n'
+
+for (const file of markdownFiles) {
+  const examples = examplesOf(readText(file))
+  if (examples.length === 0) continue
+  t.test(`${file}: every example runs, and prints what it says`, async (t) => {
+    const outputs = await run(t, examples)
+    for (const [index, { script, output }] of examples.entries()) {
+      if (output !== null) t.match(outputs[index], pattern(output), script)
+    }
+  })
+}
+
+/** Runs the blocks of one file in one shell against a fresh service, as a reader would who follows it from the top. */
+async function run(t: Test, examples: Example[]): Promise<string[]> {
+  const service = await startService(t)
+  const folder = mkdtempSync(join(tmpdir(), 'edge-ipam-docs-'))
+  t.teardown(() => rmSync(folder, { recursive: true, force: true }))
+  mkdirSync(join(folder, '.edge-ipam'))
+  writeFileSync(join(folder, '.edge-ipam', 'admin-token'), `${service.adminToken}\n`)
+  mkdirSync(join(folder, 'bin'))
+  writeKeadm(join(folder, 'bin', 'keadm'), 'set', join(folder, 'keadm'))
+  const script = ['set -eu', ...examples.map((one) => `${one.script}printf '${separator.replaceAll('\n', '\\n')}'`)]
+  const { stdout } = await promisify(execFile)('sh', ['-c', script.join('\n').replaceAll(documented, service.url)], {
+    cwd: folder,
+    env: { PATH: `${join(folder, 'bin')}:${process.env.PATH}`, HOME: folder },
+  })
+  return stdout.replaceAll(service.url, documented).split(separator)
+}
+
+/** A block of output as a pattern. Line breaks do not count: answers in JSON end without one. */
+function pattern(output: string): RegExp {
+  const lines = output.trim().split('\n')
+  const quoted = lines.map((line) => line.replace(/[\\^$.*+?()[\]{}|]/g, '\\$&').replaceAll('…', '.+'))
+  return new RegExp(`^${quoted.join('\\s*')}\\s*$`)
+}
