@@ -113,8 +113,9 @@ export function errorHandler(error: unknown, request: FastifyRequest, reply: Fas
   const problem = toProblem(error, silent)
   if (problem.code === 'payload_too_large') {
     // Fastify would close the connection now, and who still sends would see a broken pipe and not this answer. The
-    // rest is read and dropped instead, for as long as a request may take.
+    // rest is read and dropped instead, for as long as a request may take, also where the client asked to close.
     reply.removeHeader('connection')
+    reply.raw.shouldKeepAlive = true
     request.raw.resume()
   }
   if (statusOf[problem.code] >= 500) {
