@@ -178,3 +178,17 @@ export async function until<T>(what: string, look: () => Promise<T | false> | T 
 export function fresh(prefix: string): string {
   return `${prefix}-${randomBytes(4).toString('hex')}`
 }
+
+/** Tests after which the database is as it is now. */
+export async function refusing(
+  t: Test,
+  service: Service,
+): Promise<(name: string, run: (t: Test) => Promise<void>) => void> {
+  const before = await snapshot(service)
+  return (name, run) => {
+    t.test(name, async (t) => {
+      await run(t)
+      t.same(await snapshot(service), before, 'nothing changed in the database')
+    })
+  }
+}
