@@ -131,3 +131,16 @@ t.test('the composition gives the service only settings that there are, and has 
     t.notMatch(compose, new RegExp(`\\$\\{${secret}(?!:\\?)`), `without ${secret} it does not start`)
   }
 })
+
+t.test('docs/architecture.md shows the arrows that the test of the architecture checks', async (t) => {
+  const [, text = ''] = /const arrows[^{]*\{\n([\s\S]*?)\n\}/.exec(readText('test/architecture.test.ts')) ?? []
+  const checked = [...text.matchAll(/^ {2}(\w+): \[(.*)\]/gm)].map(([, room, rest]) => [
+    room!,
+    rest!.match(/\w+/g) ?? [],
+  ])
+  const told = tableRows(readText('docs/architecture.md'), 'room').flatMap(([rooms, rest]) =>
+    rooms!.split(', ').map((room) => [room, rest === 'nothing' ? [] : rest!.split(', ')]),
+  )
+  t.ok(checked.length > 0)
+  t.strictSame(Object.fromEntries(told), Object.fromEntries(checked))
+})
