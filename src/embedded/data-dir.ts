@@ -1,7 +1,7 @@
 import { randomBytes } from 'node:crypto'
 import { closeSync, fsyncSync, openSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs'
-import { chmod, mkdir, readdir } from 'node:fs/promises'
-import { join, resolve } from 'node:path'
+import { chmod, mkdir, readdir, stat } from 'node:fs/promises'
+import { dirname, join, resolve } from 'node:path'
 import { EmbeddedError, errorCode, explainFolderError } from './errors.js'
 import { lockFolder } from './folder-lock.js'
 import { giveToOwnerOf } from './ownership.js'
@@ -47,9 +47,26 @@ export async function openDataDir(dir: string): Promise<DataDir> {
   }
 }
 
+/**
+ * Makes a folder and those above it. Level by level: Node's own recursive way never ends where the kernel says ENOENT
+ * for a folder that is there, as /proc does.
+ * @returns false: it was there already
+ */
+async function makeFolder(path: string): Promise<boolean> {
+  try {
+    await mkdir(path, { mode: 0o700 })
+    return true
+  } catch (error) {
+    if (errorCode(error) === 'EEXIST' && (await stat(path)).isDirectory()) return false
+    if (errorCode(error) !== 'ENOENT' || dirname(path) === path) throw error
+  }
+  await makeFolder(dirname(path))
+  await mkdir(path, { mode: 0o700 })
+  return true
+}
+
 async function prepareFolder(path: string): Promise<void> {
-  const created = await mkdir(path, { recursive: true, mode: 0o700 })
-  if (created !== undefined) return
+  if (await makeFolder(path)) return
   // A folder that holds other people's things (/tmp, a home folder) keeps its mode: closing it would harm them.
   const entries = await readdir(path)
   if (entries.length > 0 && !entries.includes('locks')) return

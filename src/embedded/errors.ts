@@ -7,6 +7,7 @@ const reasons: Record<string, string> = {
   EACCES: 'permission denied',
   EPERM: 'not permitted',
   EROFS: 'the file system is read-only',
+  ENOENT: 'the folder above it cannot hold one',
   ENOTDIR: 'part of the path is a file',
   EEXIST: 'there is a file with this name',
   ENOSPC: 'no space left on the disk',

@@ -55,11 +55,13 @@ export async function allocateBatch(
     request_id: request.requestId,
     limited_token: request.limitedToken,
   }))
-  const result = await sql<AllocationOutcome>`
-    select code, node_name, host(address) as address, pool, state, sequence, display_ip, node_uid, labels,
+  const result = await sql<AllocationOutcome & { ord: number }>`
+    select ord, code, node_name, host(address) as address, pool, state, sequence, display_ip, node_uid, labels,
       allocated_at, registered_at
     from allocate_addresses(${JSON.stringify(wire)}::jsonb)`.execute(db)
-  return result.rows
+  const outcomes = new Array<AllocationOutcome>(requests.length)
+  for (const row of result.rows) outcomes[row.ord - 1] = row
+  return outcomes
 }
 
 export interface UniqueIpRow {
