@@ -8,8 +8,9 @@
 -- before the pools are locked may be out of date afterwards; where that matters it is read again, or a constraint
 -- refuses and the service repeats the call.
 --
--- The functions forbid sequential scans: PL/pgSQL keeps the plans it made while the tables were empty, and a plan
--- from then would read the whole table for ever.
+-- PL/pgSQL keeps the plans it made while the tables were empty, and a plan from then would read whole tables for ever:
+-- by a sequential scan, or as one side of a merge or hash join. What is looked up here is few rows by key, so the
+-- functions allow nested loops over indexes alone (the last statements of this file).
 
 -- A dry run is rolled back, but a sequence is not: it looks at the next number and does not take it.
 create function next_allocation_sequence() returns bigint language plpgsql as $$
@@ -23,7 +24,7 @@ end $$;
 -- Gives [lowest, highest] back to the free ranges and joins it with its neighbours. The pool's cursor is a border:
 -- ranges on its two sides stay apart, so that what follows the cursor is always what has rested longest.
 create function put_free(in_pool integer, lowest inet, highest inet) returns void
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   border inet := (select cursor_address from pools where id = in_pool);
   neighbour free_ranges;
@@ -45,7 +46,7 @@ end $$;
 
 -- Takes [lowest, highest] out of the free ranges; false, and nothing changed, unless all of it is free.
 create function take_free(in_pool integer, lowest inet, highest inet) returns boolean
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   span free_ranges;
 begin
@@ -66,7 +67,7 @@ begin
 end $$;
 
 create function is_reserved(in_pool integer, candidate inet) returns boolean
-language sql stable set enable_seqscan = off
+language sql stable
 return exists (
   select from reservations where pool_id = in_pool and candidate between first_address and last_address
 );
@@ -77,7 +78,7 @@ return exists (
 create function end_quarantines(
   in_pool integer, wanted integer, moment timestamptz, reserved boolean, in_actor text, in_request text
 ) returns inet[]
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   freed inet[];
 begin
@@ -107,7 +108,7 @@ end $$;
 -- is free before it, then what has left quarantine and was not swept yet. Its cost depends on `wanted` alone. The
 -- caller holds the pool's lock and puts a row into allocations for each address.
 create function take_next(in_pool integer, wanted integer, moment timestamptz) returns inet[]
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   border inet := (select cursor_address from pools where id = in_pool);
   taken inet[] := '{}';
@@ -165,7 +166,7 @@ end $$;
 -- and sequence the node has: a node_uid that changes to another takes a new sequence (a second device under the name,
 -- or the same one re-imaged: whoever remembers the old sequence no longer speaks of this one).
 create function update_node(req allocation_request, moment timestamptz) returns void
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   old nodes;
   new nodes;
@@ -210,7 +211,7 @@ end $$;
 -- For a node that holds an address: the same again, unless it asks for another one. A token that is used up is good
 -- only for the names that it allocated itself.
 create function answer_holder(req allocation_request) returns text
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 begin
   if req.limited_token is not null
     and not exists (select from tokens where id = req.limited_token and uses < max_uses)
@@ -241,7 +242,7 @@ end $$;
 -- Where the address comes from, in this order: the one asked for; the one the node had last, if nobody else holds it
 -- and its pool is active and fits the request; the next one of the first pool that fits and is not full.
 create function allocate_one(req allocation_request, locked integer[], moment timestamptz) returns text
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   node nodes;
   known boolean;
@@ -353,33 +354,35 @@ begin
   return 'created';
 end $$;
 
--- Serves the requests (a JSON array of allocation_request, ord from 1, each node name once) and answers each with its
--- code and, where the node holds an address now, what it holds.
+-- Serves the requests (a JSON array of allocation_request, ord from 1, each node name once) and answers each, by its
+-- ord and in no order, with its code and, where the node holds an address now, what it holds.
 create function allocate_addresses(requests jsonb)
 returns table (
-  code text, node_name text, address inet, pool text, state allocation_state, sequence bigint, display_ip text,
-  node_uid text, labels jsonb, allocated_at timestamptz, registered_at timestamptz
+  ord integer, code text, node_name text, address inet, pool text, state allocation_state, sequence bigint,
+  display_ip text, node_uid text, labels jsonb, allocated_at timestamptz, registered_at timestamptz
 )
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 #variable_conflict use_column
 declare
   reqs allocation_request[];
+  req allocation_request;
   codes text[];
-  holders integer[] := '{}';
-  fresh integer[] := '{}';
-  single integer[] := '{}';
+  fresh allocation_request[] := '{}';
+  -- Who holds an address, or needs a closer look: in the order of names.
+  single allocation_request[] := '{}';
   locked integer[] := '{}';
   wanted_pools text[];
   wanted_addresses inet[];
   any_pool boolean;
   moment timestamptz;
   one pools;
-  fitting integer[];
+  fitting allocation_request[];
+  others allocation_request[];
   got inet[];
-  served integer[] := '{}';
+  served allocation_request[] := '{}';
   addresses inet[] := '{}';
+  sequences bigint[];
   pool_ids integer[] := '{}';
-  position integer;
   i record;
 begin
   select array_agg(r order by r.ord), array_fill(null::text, array[count(*)::integer]) into reqs, codes
@@ -387,26 +390,29 @@ begin
 
   -- Who holds an address already, who is fresh, who needs a closer look.
   for i in
-    select r.ord, n.name is null and r.address is null and r.limited_token is null as is_fresh, a.address is not null as holds
+    select r.ord, a.address is not null as holds,
+      n.name is null and r.address is null and r.limited_token is null as is_fresh
     from unnest(reqs) r
     left join nodes n on n.name = r.node_name
     left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
+    order by r.node_name
   loop
-    if i.holds then
-      holders := holders || i.ord;
-    elsif i.is_fresh then
-      fresh := fresh || i.ord;
+    if i.is_fresh and not i.holds then
+      fresh := fresh || reqs[i.ord];
     else
-      single := single || i.ord;
+      single := single || reqs[i.ord];
+    end if;
+    if i.holds then
+      codes[i.ord] := 'existing';
     end if;
   end loop;
 
-  if cardinality(fresh) + cardinality(single) > 0 then
+  if exists (select from unnest(codes) c where c is null) then
     -- Every pool that may be needed is locked now, in one order, so that two batches cannot wait for each other.
     select array_agg(distinct r.pool), array_agg(distinct r.address) filter (where r.address is not null),
       bool_or(r.pool is null and r.address is null)
     into wanted_pools, wanted_addresses, any_pool
-    from unnest(reqs) r where r.ord = any (fresh || single);
+    from unnest(fresh || single) r where codes[r.ord] is null;
     select coalesce(array_agg(p.id), '{}') into locked from (
       select id from pools p
       where p.name = any (wanted_pools) or (any_pool and p.state = 'active')
@@ -416,15 +422,10 @@ begin
   end if;
   moment := clock_timestamp();
 
-  -- Rows of nodes are locked after the pools and in the order of their names: also those of nodes that have an address.
-  for i in
-    select r.ord from unnest(reqs) r where r.ord = any (holders || single) order by r.node_name
-  loop
-    if i.ord = any (holders) then
-      codes[i.ord] := answer_holder(reqs[i.ord]);
-    else
-      codes[i.ord] := allocate_one(reqs[i.ord], locked, moment);
-    end if;
+  -- Rows of nodes are locked after the pools and in the order of their names, also those of nodes that have an address.
+  foreach req in array single loop
+    codes[req.ord] := case when codes[req.ord] = 'existing' then answer_holder(req)
+      else allocate_one(req, locked, moment) end;
   end loop;
 
   if cardinality(fresh) > 0 then
@@ -433,10 +434,17 @@ begin
       where p.id = any (locked) and (p.name = any (wanted_pools) or (any_pool and p.state = 'active'))
       order by p.priority, p.name
     loop
-      select coalesce(array_agg(r.ord order by r.ord), '{}') into fitting
-      from unnest(fresh) f join unnest(reqs) r on r.ord = f
-      where r.pool = one.name or (r.pool is null and one.state = 'active'
-        and (one.node_selector is null or one.node_selector <@ coalesce(nullif(r.patch -> 'labels', 'null'), '{}')));
+      -- The fresh ones were gathered by name; they are served as they came.
+      select coalesce(array_agg(f.req order by (f.req).ord) filter (where f.fits), '{}'),
+        coalesce(array_agg(f.req) filter (where not f.fits), '{}')
+      into fitting, others
+      from (
+        select r as req,
+          case when r.pool is not null then r.pool = one.name
+            else one.state = 'active' and coalesce(
+              one.node_selector <@ coalesce(nullif(r.patch -> 'labels', 'null'), '{}'), true) end as fits
+        from unnest(fresh) r
+      ) f;
       continue when cardinality(fitting) = 0;
       got := '{}';
       if one.state = 'active' then
@@ -445,61 +453,74 @@ begin
         served := served || fitting[1:cardinality(got)];
         addresses := addresses || got;
         pool_ids := pool_ids || array_fill(one.id, array[cardinality(got)]);
+        foreach req in array fitting[1:cardinality(got)] loop
+          codes[req.ord] := null;
+        end loop;
       end if;
       -- Who got nothing here may find something in the next pool; if not, this is what it is told.
-      foreach position in array fitting[cardinality(got) + 1:] loop
-        codes[position] := case when one.state = 'active' then 'pool_exhausted' else 'pool_not_active' end;
+      fitting := fitting[cardinality(got) + 1:];
+      foreach req in array fitting loop
+        codes[req.ord] := case when one.state = 'active' then 'pool_exhausted' else 'pool_not_active' end;
       end loop;
-      fresh := array(select f from unnest(fresh) f where f <> all (fitting[1:cardinality(got)]));
+      fresh := others || fitting;
       exit when cardinality(fresh) = 0;
     end loop;
-    foreach position in array fresh loop
-      codes[position] := coalesce(codes[position], 'pool_not_found');
+    foreach req in array fresh loop
+      codes[req.ord] := coalesce(codes[req.ord], 'pool_not_found');
     end loop;
-
-    if cardinality(served) > 0 then
-      -- In the order of names: two batches that meet on a name then wait in one direction only.
-      with handed_out as materialized (
-        select r.*, s.address as given, s.pool_id as from_pool, next_allocation_sequence() as number
-        from unnest(served, addresses, pool_ids) s (ord, address, pool_id) join unnest(reqs) r on r.ord = s.ord
-        order by r.node_name
-      ), new_nodes as (
-        insert into nodes (name, display_ip, node_uid, labels, last_address, created_at, updated_at)
-        select h.node_name, h.patch ->> 'displayIp', h.patch ->> 'nodeUid',
-          nullif(nullif(h.patch -> 'labels', 'null'), '{}'), h.given, moment, moment
-        from handed_out h
-      ), new_allocations as (
-        insert into allocations (address, pool_id, node_name, sequence, allocated_at)
-        select h.given, h.from_pool, h.node_name, h.number, moment from handed_out h
-      )
-      insert into audit (at, action, actor, request_id, node_name, address, pool, after)
-      select moment, 'allocation.created', h.actor, h.request_id, h.node_name, h.given, p.name,
-        jsonb_strip_nulls(jsonb_build_object(
-          'sequence', h.number, 'displayIp', h.patch ->> 'displayIp', 'nodeUid', h.patch ->> 'nodeUid'))
-      from handed_out h join pools p on p.id = h.from_pool;
-      foreach position in array served loop
-        codes[position] := 'created';
-      end loop;
-    end if;
   end if;
 
+  if cardinality(served) > 0 then
+    select array_agg(next_allocation_sequence()) into sequences from unnest(served);
+    -- In the order of names: two batches that meet on a name then wait in one direction only.
+    with handed_out as materialized (
+      select *
+      from unnest(served, addresses, pool_ids, sequences)
+        s (ord, node_name, asked_pool, asked_address, patch, actor, request_id, limited_token, given, from_pool, number)
+      order by node_name
+    ), new_nodes as (
+      insert into nodes (name, display_ip, node_uid, labels, last_address, created_at, updated_at)
+      select h.node_name, h.patch ->> 'displayIp', h.patch ->> 'nodeUid',
+        nullif(nullif(h.patch -> 'labels', 'null'), '{}'), h.given, moment, moment
+      from handed_out h
+    ), new_allocations as (
+      insert into allocations (address, pool_id, node_name, sequence, allocated_at)
+      select h.given, h.from_pool, h.node_name, h.number, moment from handed_out h
+    )
+    insert into audit (at, action, actor, request_id, node_name, address, pool, after)
+    select moment, 'allocation.created', h.actor, h.request_id, h.node_name, h.given, p.name,
+      jsonb_strip_nulls(jsonb_build_object(
+        'sequence', h.number, 'displayIp', h.patch ->> 'displayIp', 'nodeUid', h.patch ->> 'nodeUid'))
+    from handed_out h join pools p on p.id = h.from_pool;
+
+    return query
+      select s.ord, 'created'::text, s.node_name, s.given, p.name, 'allocated'::allocation_state, s.number,
+        s.patch ->> 'displayIp', s.patch ->> 'nodeUid', nullif(s.patch -> 'labels', 'null'),
+        moment, null::timestamptz
+      from unnest(served, addresses, pool_ids, sequences)
+        s (ord, node_name, asked_pool, asked_address, patch, actor, request_id, limited_token, given, from_pool, number)
+      join pools p on p.id = s.from_pool;
+  end if;
+
+  -- Who was not among those served at once is answered with what stands in the tables.
   return query
-    -- A holder that has released its address since we looked has nothing to be answered with.
-    select case when codes[r.ord] = 'existing' and a.address is null then changed_meanwhile() else codes[r.ord] end,
+    select r.ord,
+      -- A holder that has released its address since we looked has nothing to be answered with.
+      case when codes[r.ord] = 'existing' and a.address is null then changed_meanwhile() else codes[r.ord] end,
       r.node_name, a.address, p.name, a.state, a.sequence, n.display_ip, n.node_uid, n.labels,
       a.allocated_at, a.registered_at
     from unnest(reqs) r
     left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
     left join nodes n on n.name = r.node_name
     left join pools p on p.id = a.pool_id
-    order by r.ord;
+    where codes[r.ord] is not null;
 end $$;
 
 -- Housekeeping: frees up to `wanted` addresses of a pool whose quarantine is over, and says how many. Skips a pool
 -- that somebody is working on; `patient` waits for it instead.
 create function sweep_pool(in_pool integer, wanted integer, in_actor text, in_request text, patient boolean)
 returns integer
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   freed inet[];
   one inet;
@@ -523,7 +544,7 @@ end $$;
 
 -- A reservation comes: what is free of [lowest, highest] is free no more. The caller holds the pool's lock.
 create function withdraw_free(in_pool integer, lowest inet, highest inet) returns void
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   span free_ranges;
 begin
@@ -538,12 +559,27 @@ end $$;
 
 -- A reservation goes: what nobody holds of [lowest, highest] is free again. The caller holds the pool's lock.
 create function restore_free(in_pool integer, lowest inet, highest inet) returns void
-language plpgsql set enable_seqscan = off as $$
+language plpgsql as $$
 declare
   one inet;
 begin
   perform put_free(in_pool, lowest, highest);
   for one in select address from allocations where address between lowest and highest loop
     perform take_free(in_pool, one, one);
+  end loop;
+end $$;
+
+do $$
+declare
+  one regprocedure;
+  way text;
+begin
+  for one in
+    select p.oid::regprocedure from pg_proc p join pg_language l on l.oid = p.prolang
+    where p.pronamespace = current_schema::regnamespace and l.lanname = 'plpgsql' and p.prorettype <> 'trigger'::regtype
+  loop
+    foreach way in array array['seqscan', 'hashjoin', 'mergejoin', 'bitmapscan'] loop
+      execute format('alter function %s set enable_%s = off', one, way);
+    end loop;
   end loop;
 end $$;
