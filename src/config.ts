@@ -113,6 +113,11 @@ const unsupported = [
   'EDGE_IPAM_TLS_KEY_FILE',
   'EDGE_IPAM_WEBHOOK_PORT',
   'EDGE_IPAM_EDGEWATCHER',
+  'EDGE_IPAM_KUBERNETES',
+  'EDGE_IPAM_JOIN_URL',
+  'EDGE_IPAM_CLOUDCORE_ADDRESS',
+  'EDGE_IPAM_KUBEEDGE_VERSION',
+  'EDGE_IPAM_KUBEEDGE_TOKEN',
 ]
 
 function whole(value: string, least: number, most: number): string | null {
@@ -148,7 +153,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     if (problem !== null) problems.push(`${setting.variable}${setting.secret ? '' : `=${value}`}: ${problem}`)
   }
   for (const variable of unsupported) {
-    if (env[variable] && env[variable] !== 'off')
+    if (!['', 'off', 'auto'].includes(env[variable] ?? ''))
       problems.push(`${variable}: this version does not have it; leave it out`)
   }
   if (problems.length > 0) throw new ConfigError(problems)

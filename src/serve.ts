@@ -96,6 +96,9 @@ async function waitForDatabase(work: () => Promise<unknown>, progress: (line: st
       if (code !== undefined && /^(28|3D|42501)/.test(code)) {
         throw new StartError(`DATABASE_URL: the database refuses us: ${message}`, 2)
       }
+      if (message === 'The server does not support SSL connections') {
+        throw new StartError('DATABASE_URL: sslmode asks for TLS, and the server there has none', 2)
+      }
       if (!isAway(error)) throw error
       if (performance.now() > deadline) {
         throw new StartError(

@@ -29,7 +29,7 @@ export function openDatabase(options: {
   patient?: boolean
 }): Kysely<Database> {
   const pool = new pg.Pool({
-    connectionString: options.url,
+    connectionString: withLibpqMeaning(options.url),
     application_name: 'edge-ipam',
     max: options.connections,
     types,
@@ -48,6 +48,11 @@ export function openDatabase(options: {
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: withoutTheHung(pool) }) })
   pools.set(db, pool)
   return db
+}
+
+/** Has `sslmode` mean what it means to psql and every other client; the driver alone reads all but `disable` as verify-full. */
+function withLibpqMeaning(url: string): string {
+  return /[?&]sslmode=/.test(url) && !/[?&]uselibpqcompat=/.test(url) ? `${url}&uselibpqcompat=true` : url
 }
 
 /**

@@ -15,7 +15,7 @@ const raceStates = new Set([
 ])
 
 /** SQLSTATE classes and states, and what node reports, when the database is away or going. */
-const awayStates = /^(08|57P0|53|58)|^(57014|25006|25P03|XX000)$/
+const awayStates = /^(08|28|3D|53|57P0|58)|^(57014|25006|25P03|55000|XX000)$/
 const awayMessages =
   /timeout|terminated|closed the connection|not queryable|ECONN|EPIPE|ENOTFOUND|EAI_AGAIN|EHOSTUNREACH|ENETUNREACH|ETIMEDOUT|socket/i
 
