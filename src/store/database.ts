@@ -43,8 +43,10 @@ export function openDatabase(options: {
         }),
     keepAlive: true,
   })
-  // Without a listener a connection that breaks in the pool would end the process.
+  // Without listeners a connection that breaks would end the process: idle in the pool, or in use. In use its statement
+  // fails too, which is how people hear of it.
   pool.on('error', options.onError)
+  pool.on('connect', (client) => client.on('error', () => {}))
   const db = new Kysely<Database>({ dialect: new PostgresDialect({ pool: withoutTheHung(pool) }) })
   pools.set(db, pool)
   return db
