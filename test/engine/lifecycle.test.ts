@@ -10,7 +10,7 @@ import { poolAt, steps } from './steps.js'
 // Random lives of two tiny pools, step by step against a model: after every step the engine has said what the model
 // says, the tables hold what the model holds, and every invariant is true.
 
-const RUNS = Number(process.env.EDGE_IPAM_TEST_MODEL_RUNS ?? 10)
+const RUNS = Number(process.env.EDGE_IPAM_TEST_MODEL_RUNS ?? 20)
 
 for (const [family, cidrs] of [
   [4, ['10.0.0.0/29', '10.0.1.0/29']],

@@ -13,7 +13,7 @@ import { violations, wrongNumbers } from '../support/invariants.js'
 import type { Model, Row, Wish } from './model.js'
 
 type Step =
-  | { kind: 'allocate'; node: string; wish: 'none' | 'pool' | 'address'; at: number }
+  | { kind: 'allocate'; node: string; wish: 'none' | 'pool' | 'address' | 'own'; at: number }
   | { kind: 'crowd'; nodes: string[] }
   | { kind: 'release'; node: string; force: boolean }
   | { kind: 'releaseAddress'; at: number; force: boolean }
@@ -30,7 +30,12 @@ const at = fc.nat(16)
 const force = fc.boolean()
 const arbitraries = [
   fc.record({ kind: fc.constant('allocate' as const), node, wish: fc.constant('none' as const), at }),
-  fc.record({ kind: fc.constant('allocate' as const), node, wish: fc.constantFrom('pool' as const, 'address'), at }),
+  fc.record({
+    kind: fc.constant('allocate' as const),
+    node,
+    wish: fc.constantFrom('pool' as const, 'address', 'own'),
+    at,
+  }),
   fc.record({ kind: fc.constant('crowd' as const), nodes: fc.uniqueArray(node, { minLength: 2 }) }),
   fc.record({ kind: fc.constant('release' as const), node, force }),
   fc.record({ kind: fc.constant('releaseAddress' as const), at, force }),
@@ -83,8 +88,17 @@ async function perform(step: Step, model: Model, { context, client, family }: Re
   }
   switch (step.kind) {
     case 'allocate': {
-      const address = pick(step.at)
-      const wish: Wish = step.wish === 'none' ? {} : step.wish === 'address' ? { address } : { pool: poolAt(step.at) }
+      // 'own': an address that rests after the same node had it.
+      const resting = model.rows.filter((row) => row.node === step.node && row.state === 'quarantined')
+      const own = step.wish === 'own' ? resting[step.at % resting.length] : undefined
+      const address = own?.address ?? pick(step.at)
+      const wishes: Record<typeof step.wish, Wish> = {
+        none: {},
+        pool: { pool: poolAt(step.at) },
+        address: { address },
+        own: { address },
+      }
+      const wish = wishes[step.wish]
       const expected = model.expected(step.node, wish)
       const answer = await outcome(
         allocate(context, {

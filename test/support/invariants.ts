@@ -88,12 +88,13 @@ interface PoolState {
   cidr: string
   held: string
   rows: string
+  cursor: string | null
 }
 
 async function brokenPools(db: pg.ClientBase): Promise<string[]> {
   const found: string[] = []
   const pools = await db.query<PoolState>(`
-    select id, name, cidr, held, (select count(*) from allocations a where a.pool_id = p.id) as rows from pools p`)
+    select id, name, cidr, held, host(cursor_address) as cursor, (select count(*) from allocations a where a.pool_id = p.id) as rows from pools p`)
   for (const pool of pools.rows) {
     if (pool.held !== pool.rows) found.push(`pool ${pool.name} counts ${pool.held} held addresses of ${pool.rows}`)
     const cidr = parseCidr(pool.cidr)
@@ -109,8 +110,15 @@ async function brokenPools(db: pg.ClientBase): Promise<string[]> {
     }
     const stored = await ranges(db, 'free_ranges', pool.id)
     for (const [index, range] of stored.entries()) {
-      if (index > 0 && range.first <= stored[index - 1]!.last) {
-        found.push(`pool ${pool.name}: free ranges overlap at ${range.first}`)
+      const before = stored[index - 1]
+      if (before && range.first <= before.last) found.push(`pool ${pool.name}: free ranges overlap at ${range.first}`)
+      // Neighbours are one range, but for those that the cursor keeps apart.
+      if (
+        before &&
+        range.first === before.last + 1n &&
+        formatAddress({ family: cidr.family, value: before.last }) !== pool.cursor
+      ) {
+        found.push(`pool ${pool.name}: two free ranges meet at ${range.first}`)
       }
     }
     const is = textOf(cidr, RangeSet.from(stored))
