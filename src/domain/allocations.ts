@@ -139,13 +139,13 @@ export function release(
       // A quarantined address that its node has already replaced: its release is over and done with.
       if (row?.state === 'quarantined' && !row.latest) row = undefined
     }
-    if (decideRelease(row, wish) === 'release') await releaseLocked(context, trx, row!)
-    return toAllocation((await findAllocation(trx, row!.address))!)
+    const isNew = decideRelease(row, wish) === 'release'
+    return toAllocation(isNew ? await releaseLocked(context, trx, row!) : (await findAllocation(trx, row!.address))!)
   })
 }
 
-/** Sends a locked allocation into quarantine, with its audit row. */
-export async function releaseLocked(context: Context, trx: Executor, row: LockedAllocation): Promise<void> {
+/** Sends a locked allocation into quarantine, with its audit row. @returns the row as it is now */
+export async function releaseLocked(context: Context, trx: Executor, row: LockedAllocation): Promise<AllocationRow> {
   await quarantine(trx, row.address)
   const released = (await findAllocation(trx, row.address))!
   await writeAudit(trx, {
@@ -162,6 +162,7 @@ export async function releaseLocked(context: Context, trx: Executor, row: Locked
       quarantinedUntil: released.quarantined_until!.toISOString(),
     },
   })
+  return released
 }
 
 /** @throws Problem allocation_not_found */

@@ -2,7 +2,7 @@ import { Problem } from '../core/errors.js'
 import type { NewAllocation } from '../schemas/allocation.js'
 import { type AllocationOutcome, type AllocationRequest, allocateBatch } from '../store/allocations.js'
 import type { Executor } from '../store/database.js'
-import { transaction } from '../store/transaction.js'
+import { transaction, Undo } from '../store/transaction.js'
 import { allocate, type Granted, toGranted, toRequest } from './allocations.js'
 import type { Context } from './context.js'
 
@@ -28,11 +28,6 @@ export async function allocateEach(context: Context, items: readonly Item[]): Pr
   )
 }
 
-/** Carries the answers out of a transaction that they undo. */
-class Aborted {
-  constructor(readonly answers: (Granted | Problem)[]) {}
-}
-
 /**
  * Many allocations at once, or none: if one fails, the others have `batch_aborted`, and nothing is kept.
  * @throws Problem store_unavailable
@@ -47,22 +42,21 @@ async function allocateInOne(
   atomic: boolean,
 ): Promise<(Granted | Problem)[]> {
   const requests = items.map((item) => requestOf(context, item))
-  const bad = requests.some((request) => request instanceof Problem)
-  if (atomic && bad) return requests.map((request) => (request instanceof Problem ? request : aborted()))
-  try {
-    return await transaction(context.db, context.dryRun, async (trx) => {
-      const good = requests.filter((request): request is AllocationRequest => !(request instanceof Problem))
-      const outcomes = await inTurns(trx, good)
-      const answers = requests.map((request, index) =>
-        request instanceof Problem ? request : answerTo(outcomes.shift()!, items[index] as NewAllocation),
-      )
-      if (atomic && answers.some((answer) => answer instanceof Problem)) throw new Aborted(answers)
-      return answers
-    })
-  } catch (error) {
-    if (!(error instanceof Aborted)) throw error
-    return error.answers.map((answer) => (answer instanceof Problem ? answer : aborted()))
-  }
+  if (atomic && requests.some((request) => request instanceof Problem)) return abortOthers(requests)
+  return transaction(context.db, context.dryRun, async (trx) => {
+    const good = requests.filter((request): request is AllocationRequest => !(request instanceof Problem))
+    const outcomes = await inTurns(trx, good)
+    const answers = requests.map((request, index) =>
+      request instanceof Problem ? request : answerTo(outcomes.shift()!, items[index] as NewAllocation),
+    )
+    if (atomic && answers.some((answer) => answer instanceof Problem)) throw new Undo(abortOthers(answers))
+    return answers
+  })
+}
+
+/** What failed, by its own problem; all else, as not done because of it. */
+function abortOthers(items: readonly unknown[]): Problem[] {
+  return items.map((item) => (item instanceof Problem ? item : aborted()))
 }
 
 /** The engine takes each name once; a name that comes again is for its next call. */

@@ -16,24 +16,22 @@ export interface Database {
 export type Labels = Record<string, string>
 export type PoolState = 'active' | 'draining' | 'disabled'
 export type TokenRole = 'admin' | 'join' | 'cloudcore' | 'northbound' | 'auditor'
-export const auditActions = [
-  'pool.created',
-  'pool.updated',
-  'pool.deleted',
-  'reservation.created',
-  'reservation.deleted',
-  'networks.replaced',
-  'allocation.created',
-  'allocation.registered',
-  'allocation.released',
-  'allocation.freed',
-  'node.updated',
-  'node.reregistered',
-  'node.deleted',
-  'token.created',
-  'token.deleted',
-] as const
-export type AuditAction = (typeof auditActions)[number]
+export type AuditAction =
+  | 'pool.created'
+  | 'pool.updated'
+  | 'pool.deleted'
+  | 'reservation.created'
+  | 'reservation.deleted'
+  | 'networks.replaced'
+  | 'allocation.created'
+  | 'allocation.registered'
+  | 'allocation.released'
+  | 'allocation.freed'
+  | 'node.updated'
+  | 'node.reregistered'
+  | 'node.deleted'
+  | 'token.created'
+  | 'token.deleted'
 
 /** A JSON column: read as a value, written as text. */
 type Json<T> = ColumnType<T | null, string | null | undefined, string | null>

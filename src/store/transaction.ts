@@ -80,9 +80,9 @@ export function storeUnavailable(cause: unknown): Problem {
   return problem
 }
 
-/** Thrown through a transaction to undo it, with the answer it came to. */
-class Undo {
-  constructor(readonly answer: unknown) {}
+/** Thrown by the work of a transaction() to undo it; what it came to is the answer all the same. */
+export class Undo<T> {
+  constructor(readonly answer: T) {}
 }
 
 /**
@@ -99,7 +99,7 @@ export function transaction<T>(db: Executor, dryRun: boolean, work: (trx: Execut
         return answer
       })
     } catch (error) {
-      if (error instanceof Undo) return error.answer as T
+      if (error instanceof Undo) return error.answer
       throw error
     }
   })

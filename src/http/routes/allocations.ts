@@ -1,4 +1,5 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import type { FastifyReply, FastifyRequest } from 'fastify'
 import { Problem } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/ip.js'
 import * as allocations from '../../domain/allocations.js'
@@ -159,6 +160,19 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
     },
   )
 
+  /** Two ways to say what is released, one release. */
+  const release = async (
+    request: FastifyRequest,
+    reply: FastifyReply,
+    by: { address: string } | { nodeName: string },
+    force: boolean | undefined,
+  ) => {
+    const meant = meantBy(request.headers['if-match'])
+    const allocation = await allocations.release(contextOf(services, request), by, { meant, force: force === true })
+    reply.header('etag', etagOf(allocation.sequence))
+    return allocation
+  }
+
   app.delete(
     '/v1/allocations/:address',
     {
@@ -172,15 +186,8 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
         response: answers({ 200: ref(Allocation) }),
       },
     },
-    async (request, reply) => {
-      const allocation = await allocations.release(
-        contextOf(services, request),
-        { address: request.params.address },
-        { meant: meantBy(request.headers['if-match']), force: request.query.force === true },
-      )
-      reply.header('etag', etagOf(allocation.sequence))
-      return allocation
-    },
+    async (request, reply) =>
+      release(request as FastifyRequest, reply, { address: request.params.address }, request.query.force),
   )
 
   app.delete(
@@ -196,14 +203,7 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
         response: answers({ 200: ref(Allocation) }),
       },
     },
-    async (request, reply) => {
-      const allocation = await allocations.release(
-        contextOf(services, request),
-        { nodeName: request.params.name },
-        { meant: meantBy(request.headers['if-match']), force: request.query.force === true },
-      )
-      reply.header('etag', etagOf(allocation.sequence))
-      return allocation
-    },
+    async (request, reply) =>
+      release(request as FastifyRequest, reply, { nodeName: request.params.name }, request.query.force),
   )
 }
