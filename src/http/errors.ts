@@ -1,6 +1,6 @@
 import { STATUS_CODES } from 'node:http'
 import type { FastifyError, FastifyReply, FastifyRequest } from 'fastify'
-import { type FieldError, Problem, type ProblemCode, problemTitles } from '../core/errors.js'
+import { type FieldError, Problem, type ProblemCode, problems } from '../core/errors.js'
 import { isAway, storeUnavailable } from '../store/transaction.js'
 import { fieldErrors } from './validation.js'
 
@@ -46,7 +46,7 @@ export const statusOf: Record<ProblemCode, number> = {
 export function problemBody(problem: Problem, requestId: string) {
   return {
     type: `urn:edge-ipam:problem:${problem.code}`,
-    title: problemTitles[problem.code],
+    title: problems[problem.code].title,
     status: statusOf[problem.code],
     detail: problem.detail,
     code: problem.code,

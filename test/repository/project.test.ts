@@ -2,8 +2,6 @@ import { existsSync, readFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { settings } from '../../src/config.js'
-import { problemTitles } from '../../src/core/errors.js'
-import { statusOf } from '../../src/http/errors.js'
 import { root } from './dockerfile.js'
 import { markdownFiles, readText, repositoryFiles, tableRows } from './markdown.js'
 
@@ -86,17 +84,6 @@ t.test("no file names a folder of somebody's machine, or a registry", { skip: un
     present.filter((file) => foreign.test(readText(file))),
     [],
   )
-})
-
-t.test('docs/errors.md lists exactly the codes there are, with their statuses', async (t) => {
-  const listed = tableRows(readText('docs/errors.md'), 'code').map(([code, status]) => [code, Number(status)])
-  const codes = Object.keys(problemTitles) as (keyof typeof problemTitles)[]
-  t.strictSame(
-    listed,
-    listed.toSorted((a, b) => Number(a[1]) - Number(b[1])),
-    'by status',
-  )
-  t.strictSame(new Map(listed as [string, number][]), new Map(codes.map((code) => [code, statusOf[code]])))
 })
 
 for (const [file, head] of [
