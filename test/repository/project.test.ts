@@ -1,4 +1,4 @@
-import { existsSync, readFileSync } from 'node:fs'
+import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
 import { settings } from '../../src/config.js'
@@ -103,21 +103,6 @@ for (const [file, head] of [
     }
   })
 }
-
-t.test('the composition gives the service only settings that there are, and has no secret of its own', async (t) => {
-  const compose = readFileSync(join(root, 'docker-compose.yml'), 'utf8')
-  const service = compose.slice(compose.indexOf('x-service:'), compose.indexOf('services:'))
-  const given = [...service.matchAll(/^ {4}([A-Z_]+): /gm)].map(([, name]) => name!)
-  const known = Object.values(settings).map(({ variable }) => variable as string)
-  t.ok(given.length > 0)
-  t.strictSame(
-    given.filter((name) => !known.includes(name)),
-    [],
-  )
-  for (const secret of ['EDGE_IPAM_ADMIN_TOKEN', 'POSTGRES_PASSWORD']) {
-    t.notMatch(compose, new RegExp(`\\$\\{${secret}(?!:\\?)`), `without ${secret} it does not start`)
-  }
-})
 
 t.test('docs/architecture.md shows the arrows that the test of the architecture checks', async (t) => {
   const [, text = ''] = /const arrows[^{]*\{\n([\s\S]*?)\n\}/.exec(readText('test/architecture.test.ts')) ?? []
