@@ -5,8 +5,8 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { Problem } from './core/errors.js'
 import { guard } from './http/auth.js'
+import { type Door, keepTo, nothingHere } from './http/doors.js'
 import { errorHandler, problemBody, sendProblem } from './http/errors.js'
-import { refuseOtherMethods } from './http/method-not-allowed.js'
 import { openapi } from './http/openapi.js'
 import { requestIdOf } from './http/request-id.js'
 import { addressRoutes } from './http/routes/addresses.js'
@@ -20,7 +20,7 @@ import type { Services } from './http/services.js'
 import { passedFormats, validatorCompiler } from './http/validation.js'
 import { cloudcore } from './integrations/cloudcore.js'
 import { joinScript } from './integrations/join/plugin.js'
-import { addMetrics, type Metrics } from './integrations/metrics.js'
+import { addMetrics, type RequestMetrics } from './integrations/metrics.js'
 import { northbound } from './integrations/northbound.js'
 import { AddressAt, AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
 import { Allocation, AllocationResults, UniqueIp } from './schemas/allocation.js'
@@ -34,15 +34,24 @@ const BODY_LIMIT = 2 * 1024 * 1024
 export interface AppOptions {
   services: Services
   isReady: () => Promise<boolean>
-  metrics: Pick<Metrics, 'registry'>
+  metrics: RequestMetrics
+  /** What it serves; everything, if it is not said. */
+  door?: Door
+  /** With a certificate, in PEM, it speaks HTTPS. */
+  tls?: { cert: string; key: string } | undefined
+  /** Proxies whose word on where a request came from is taken. */
+  trustedProxies?: readonly string[]
   /** Without one nothing is logged. */
   log?: FastifyBaseLogger
 }
 
 /** The assembly: every room is registered here, in visible order. It listens nowhere yet. */
-export async function buildApp({ services, isReady, metrics, log }: AppOptions) {
+export async function buildApp({ services, isReady, metrics, log, door = 'all', tls, trustedProxies }: AppOptions) {
   const app = fastify({
     ...(log && { loggerInstance: log }),
+    // Not in the type: fastify's types make the whole app another one with it, which it is not to any route.
+    ...(tls && ({ https: tls } as object)),
+    trustProxy: trustedProxies?.length ? [...trustedProxies] : false,
     bodyLimit: BODY_LIMIT,
     requestTimeout: 30_000,
     forceCloseConnections: 'idle',
@@ -67,8 +76,6 @@ export async function buildApp({ services, isReady, metrics, log }: AppOptions) 
   )
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
-    // Before the body is read: what it holds does not matter where there is nothing.
-    if (request.is404) return sendProblem(reply, nothingHere())
   })
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, not the URL: a URL can hold an address, or whatever a caller put there.
@@ -99,16 +106,18 @@ export async function buildApp({ services, isReady, metrics, log }: AppOptions) 
   ]) {
     app.addSchema(schema)
   }
-  await app.register(swagger, openapi)
-  await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' })
+  if (door === 'all' || door === 'inside') {
+    await app.register(swagger, openapi)
+    await app.register(swaggerUi, { routePrefix: '/docs', staticCSP: true, logLevel: 'warn' })
+  }
 
-  guard(app, services.authenticator)
-  const refuseTheRest = refuseOtherMethods(app)
+  const refuseTheRest = keepTo(door, app)
+  guard(app, services)
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, async (_request, reply) =>
     reply.redirect('/docs'),
   )
   app.get('/openapi.json', { config: { access: 'open' }, schema: { hide: true } }, async () => app.swagger())
-  addMetrics(app, metrics.registry)
+  addMetrics(app, metrics)
   await app.register(healthRoutes, { isReady })
   await app.register(poolRoutes, { services })
   await app.register(networkRoutes, { services })
@@ -121,10 +130,6 @@ export async function buildApp({ services, isReady, metrics, log }: AppOptions) 
   await app.register(joinScript)
   refuseTheRest()
   return app
-}
-
-function nothingHere(): Problem {
-  return new Problem('route_not_found', 'There is nothing at this path. /openapi.json lists what there is.')
 }
 
 /** No body is no JSON either: routes that need one say so. */

@@ -1,11 +1,21 @@
 import { readFileSync } from 'node:fs'
-import { parseCidr } from './core/ip.js'
+import { createSecureContext } from 'node:tls'
+import { canonicalAddress, parseCidr } from './core/ip.js'
 import { cidrRefusal } from './core/pool.js'
 
 /** All settings, read once. This file is the only reader of the environment. */
 export interface Config {
   host: string
   port: number
+  /** A listener of its own for the northbound side; undefined: it is on `port`. */
+  northboundPort: number | undefined
+  /** One more listener, for devices outside the cluster. */
+  joinPort: number | undefined
+  /** TLS on every listener: both, or none. */
+  tlsCertFile: string | undefined
+  tlsKeyFile: string | undefined
+  /** Addresses and CIDRs of proxies that tell where a request came from. */
+  trustedProxies: readonly string[]
   /** undefined: the embedded PostgreSQL */
   databaseUrl: string | undefined
   databaseConnections: number
@@ -49,6 +59,34 @@ export const settings = {
     meaning: 'the port; 0 picks one and prints it',
     fallback: '8080',
     check: (value) => whole(value, 0, 65_535),
+  },
+  northboundPort: {
+    variable: 'EDGE_IPAM_NORTHBOUND_PORT',
+    meaning: 'a listener of its own for the northbound side; PORT then serves none of it',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  joinPort: {
+    variable: 'EDGE_IPAM_JOIN_PORT',
+    meaning: 'one more listener, for devices outside the cluster: /join.sh, what the join role may do, and health',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  tlsCertFile: {
+    variable: 'EDGE_IPAM_TLS_CERT_FILE',
+    meaning: 'certificate and its chain, in PEM: TLS on every listener; read again when it changes',
+    check: readable,
+  },
+  tlsKeyFile: {
+    variable: 'EDGE_IPAM_TLS_KEY_FILE',
+    meaning: 'the key of the certificate, in PEM and not encrypted',
+    check: readable,
+  },
+  trustedProxies: {
+    variable: 'EDGE_IPAM_TRUSTED_PROXIES',
+    meaning: 'proxies whose X-Forwarded-For is believed, addresses or CIDRs with commas between',
+    check: (value) => {
+      const wrong = listed(value).filter((one) => !isAddressOrCidr(one))
+      return wrong.length > 0 ? `${wrong.join(', ')}: has to be an IP address or a CIDR` : null
+    },
   },
   databaseUrl: {
     variable: 'DATABASE_URL',
@@ -107,10 +145,6 @@ const EMBEDDED_POOL = '10.213.0.0/16'
 
 /** Doors that somebody may count on, and that this version does not have: better refused than left open or shut. */
 const unsupported = [
-  'EDGE_IPAM_NORTHBOUND_PORT',
-  'EDGE_IPAM_JOIN_PORT',
-  'EDGE_IPAM_TLS_CERT_FILE',
-  'EDGE_IPAM_TLS_KEY_FILE',
   'EDGE_IPAM_WEBHOOK_PORT',
   'EDGE_IPAM_EDGEWATCHER',
   'EDGE_IPAM_KUBERNETES',
@@ -124,6 +158,58 @@ function whole(value: string, least: number, most: number): string | null {
   return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
     ? null
     : `has to be a whole number from ${least} to ${most}`
+}
+
+function readable(file: string): string | null {
+  try {
+    readFileSync(file)
+    return null
+  } catch (error) {
+    return `cannot be read (${(error as NodeJS.ErrnoException).code})`
+  }
+}
+
+function listed(value: string): string[] {
+  return value.split(',').map((one) => one.trim())
+}
+
+function isAddressOrCidr(value: string): boolean {
+  try {
+    if (value.includes('/')) parseCidr(value)
+    else canonicalAddress(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+/** What is wrong with settings that are right one by one. */
+function contradictions(values: Record<string, string | undefined>): string[] {
+  const problems: string[] = []
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile } = values
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    problems.push('EDGE_IPAM_TLS_CERT_FILE and EDGE_IPAM_TLS_KEY_FILE: one is of no use without the other')
+  }
+  if (certFile !== undefined && keyFile !== undefined && !readable(certFile) && !readable(keyFile)) {
+    try {
+      createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) })
+    } catch (error) {
+      problems.push(
+        `EDGE_IPAM_TLS_CERT_FILE=${certFile} and EDGE_IPAM_TLS_KEY_FILE=${keyFile}: have to be a certificate in PEM and the ` +
+          `key that belongs to it, not encrypted (${(error as Error).message})`,
+      )
+    }
+  }
+  const taken = new Map<string, string>()
+  for (const key of ['port', 'northboundPort', 'joinPort'] as const) {
+    const { variable } = settings[key]
+    const value = values[key]
+    if (value === undefined || Number(value) === 0) continue
+    const other = taken.get(value)
+    if (other !== undefined) problems.push(`${variable}=${value}: is ${other}'s already`)
+    taken.set(value, variable)
+  }
+  return problems
 }
 
 function url(value: string, protocols: readonly string[]): string | null {
@@ -156,10 +242,17 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     if (!['', 'off', 'auto'].includes(env[variable] ?? ''))
       problems.push(`${variable}: this version does not have it; leave it out`)
   }
+  problems.push(...contradictions(values))
   if (problems.length > 0) throw new ConfigError(problems)
+  const port = (value: string | undefined) => (value === undefined ? undefined : Number(value))
   return {
     host: values.host!,
     port: Number(values.port),
+    northboundPort: port(values.northboundPort),
+    joinPort: port(values.joinPort),
+    tlsCertFile: values.tlsCertFile,
+    tlsKeyFile: values.tlsKeyFile,
+    trustedProxies: values.trustedProxies === undefined ? [] : listed(values.trustedProxies),
     databaseUrl: values.databaseUrl,
     databaseConnections: Number(values.databaseConnections),
     redisUrl: values.redisUrl,

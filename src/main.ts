@@ -1,7 +1,10 @@
 import { help, settingsHelp } from './cli/help.js'
 import { type Config, ConfigError, readConfig } from './config.js'
 import { EmbeddedError } from './embedded/errors.js'
-import { createLogger, openStore, type Running, StartError, serve, version } from './serve.js'
+import { announcement } from './process/announcement.js'
+import { openStore } from './process/open-store.js'
+import { createLogger, serve, version } from './process/serve.js'
+import { StartError } from './process/start-error.js'
 import { NewerDatabase } from './store/migrate.js'
 
 /**
@@ -102,46 +105,9 @@ async function runService(): Promise<void> {
 
   try {
     const running = await starting
-    if (!stopping) announce(running, terminal)
+    if (!stopping) print(announcement(running, config, terminal))
   } catch (error) {
     fail(error)
     process.exit()
   }
-}
-
-/** Says that it is ready: for people in a few lines, for programs in one. */
-function announce({ url, dataDir, adminTokenFile }: Running, terminal: boolean): void {
-  const token = adminTokenFile === undefined ? '$EDGE_IPAM_ADMIN_TOKEN' : `$(cat ${quoted(adminTokenFile)})`
-  const ready = {
-    page: `${url}/`,
-    docs: `${url}/docs`,
-    dataDir: dataDir?.path ?? null,
-    adminTokenFile: adminTokenFile ?? null,
-    curl:
-      `curl -sS ${url}/v1/allocations -H "Authorization: Bearer ${token}" -H 'Content-Type: application/json' ` +
-      `-d '{"nodeName":"edge-1","displayIp":"192.168.1.10"}'`,
-  }
-  if (!terminal) {
-    print(`${JSON.stringify({ msg: 'ready', ...ready })}\n`)
-    return
-  }
-  print(`
-edge-ipam is ready.
-
-  Page                 ${ready.page}
-  API documentation    ${ready.docs}
-  Data                 ${ready.dataDir ?? 'in the database of DATABASE_URL'}
-  Admin token          ${ready.adminTokenFile ?? 'the one of EDGE_IPAM_ADMIN_TOKEN'}
-
-  Allocate an address:
-  ${ready.curl}
-
-  Ctrl-C ends it.
-
-`)
-}
-
-/** As one word of a shell. */
-function quoted(path: string): string {
-  return `'${path.replace(/'/g, `'\\''`)}'`
 }

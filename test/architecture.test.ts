@@ -13,8 +13,8 @@ const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) 
  * embedded a house of its own that only the process knows.
  */
 const arrows: Record<string, readonly string[]> = {
-  main: ['serve', 'config', 'cli', 'embedded', 'store'],
-  serve: ['app', 'config', 'integrations', 'domain', 'store', 'lock', 'embedded'],
+  main: ['process', 'config', 'cli', 'embedded', 'store'],
+  process: ['app', 'config', 'http', 'integrations', 'domain', 'store', 'lock', 'embedded'],
   cli: ['app', 'config', 'http', 'schemas', 'core'],
   app: ['http', 'integrations', 'schemas', 'core'],
   integrations: ['http', 'domain', 'store', 'lock', 'schemas', 'core'],

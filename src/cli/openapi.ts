@@ -9,7 +9,7 @@ export async function openapiDocument(): Promise<string> {
   const app = await buildApp({
     services: {} as Services,
     isReady: async () => false,
-    metrics: { registry: new Registry() },
+    metrics: { registry: new Registry(), request: () => {} },
   })
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)

@@ -1,6 +1,5 @@
 import type { FastifyInstance, FastifyRequest } from 'fastify'
 import { Problem } from '../core/errors.js'
-import type { Authenticator } from '../domain/authenticator.js'
 import type { Caller, Context } from '../domain/context.js'
 import type { TokenRole } from '../store/schema.js'
 import type { Services } from './services.js'
@@ -16,8 +15,7 @@ declare module 'fastify' {
 }
 
 /** Lets nobody in whose token the route does not allow, and has each route say whom it allows. */
-export function guard(app: FastifyInstance, authenticator: Authenticator): void {
-  const failures = new FailureLimit()
+export function guard(app: FastifyInstance, { authenticator, failures }: Services): void {
   app.decorateRequest('caller', null)
   app.addHook('onRoute', (route) => {
     if (route.config?.access === undefined) throw new Error(`${route.method} ${route.url} says nobody who may call it`)
@@ -42,32 +40,6 @@ export function guard(app: FastifyInstance, authenticator: Authenticator): void 
       throw new Problem('forbidden', `The role "${caller.role}" may not do this; it takes ${access.join(' or ')}.`)
     }
   })
-}
-
-const WINDOW = 60_000
-const MOST = 120
-const MAX_SOURCES = 10_000
-
-/** Slows down who guesses tokens, by source. It never meets a valid token: only failures come here. */
-class FailureLimit {
-  readonly #sources = new Map<string, { since: number; failures: number }>()
-
-  /** @throws Problem rate_limited */
-  count(source: string): void {
-    const now = performance.now()
-    let entry = this.#sources.get(source)
-    if (!entry || now - entry.since >= WINDOW) {
-      if (this.#sources.size >= MAX_SOURCES) this.#sources.clear()
-      entry = { since: now, failures: 0 }
-      this.#sources.set(source, entry)
-    }
-    entry.failures++
-    if (entry.failures > MOST) {
-      throw new Problem('rate_limited', 'Too many requests without a valid token came from here.', {
-        retryAfter: Math.ceil((entry.since + WINDOW - now) / 1000),
-      })
-    }
-  }
 }
 
 /** What a use case gets of a request. */

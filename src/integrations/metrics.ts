@@ -1,4 +1,4 @@
-import type { FastifyInstance } from 'fastify'
+import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer } from '../domain/context.js'
 import { allPools } from '../domain/pools.js'
@@ -9,7 +9,12 @@ import { connectionsOf, type Executor } from '../store/database.js'
 export interface Metrics {
   registry: Registry
   observer: Observer
+  /** Counts a request that was answered. */
+  request: (request: FastifyRequest, reply: FastifyReply) => void
 }
+
+/** What the app needs of them. */
+export type RequestMetrics = Pick<Metrics, 'registry' | 'request'>
 
 /**
  * What is counted, in Prometheus' ways. Labels are routes, codes and pools: few, and never an address or a node.
@@ -67,6 +72,7 @@ export function createMetrics(sources: { db: Executor; lock: Readonly<LockStats>
   })
   return {
     registry,
+    request: countRequests(registers),
     observer: {
       batch(codes) {
         sizes.observe(codes.length)
@@ -97,10 +103,8 @@ function countLock(lock: Readonly<LockStats>, registers: Registry[]): void {
   }
 }
 
-/** `GET /metrics`, and the counting of every request: so it is no plugin, whose hooks would see its own routes only. */
-export function addMetrics(app: FastifyInstance, registry: Registry): void {
+function countRequests(registers: Registry[]): Metrics['request'] {
   const labelNames = ['method', 'route', 'status'] as const
-  const registers = [registry]
   const requests = new Counter({ name: 'edge_ipam_http_requests_total', help: 'Requests.', labelNames, registers })
   const seconds = new Histogram({
     name: 'edge_ipam_http_request_duration_seconds',
@@ -109,12 +113,17 @@ export function addMetrics(app: FastifyInstance, registry: Registry): void {
     buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
     registers,
   })
-  app.addHook('onResponse', async (request, reply) => {
+  return ({ method, routeOptions }, { statusCode, elapsedTime }) => {
     // The pattern: URLs are without number. What has none shares one label.
-    const route = request.routeOptions.url ?? 'none'
-    requests.inc({ method: request.method, route, status: reply.statusCode })
-    seconds.observe({ method: request.method, route }, reply.elapsedTime / 1000)
-  })
+    const route = routeOptions.url ?? 'none'
+    requests.inc({ method, route, status: statusCode })
+    seconds.observe({ method, route }, elapsedTime / 1000)
+  }
+}
+
+/** `GET /metrics`, and the counting of every request: so it is no plugin, whose hooks would see its own routes only. */
+export function addMetrics(app: FastifyInstance, { registry, request: count }: RequestMetrics): void {
+  app.addHook('onResponse', async (request, reply) => count(request, reply))
   app.get(
     '/metrics',
     {

@@ -12,7 +12,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
   app,
   { isReady },
 ) => {
-  const open = { config: { access: 'open' }, logLevel: 'warn' } as const
+  const open = { config: { access: 'open', doors: ['northbound', 'join'] }, logLevel: 'warn' } as const
   app.get(
     '/livez',
     {

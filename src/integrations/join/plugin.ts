@@ -15,7 +15,7 @@ export const joinScript: FastifyPluginAsync = async (app) => {
   app.get(
     '/join.sh',
     {
-      config: { access: 'open' },
+      config: { access: 'open', doors: ['join'] },
       schema: {
         tags: ['join'],
         summary: 'The join script',

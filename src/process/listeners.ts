@@ -1,0 +1,95 @@
+import type { Server } from 'node:http'
+import type { AddressInfo } from 'node:net'
+import type { Server as TlsServer } from 'node:tls'
+import type { FastifyBaseLogger } from 'fastify'
+import { type AppOptions, buildApp } from '../app.js'
+import type { Config } from '../config.js'
+import { StartError } from './start-error.js'
+import { followKeyPair, type KeyPair, readKeyPair } from './tls-files.js'
+
+/** The longest that running requests may take to finish when the service ends (ms). */
+const GRACE = 10_000
+
+type Door = NonNullable<AppOptions['door']>
+
+export interface Listeners {
+  /** Where each one is reached from this machine. */
+  urls: { main: string; northbound?: string; join?: string }
+  /** No new connections; running requests finish. */
+  close: () => Promise<void>
+}
+
+/**
+ * Opens every listener that the settings ask for: `PORT`, and those that serve a part of it elsewhere.
+ * @throws StartError that names the setting
+ */
+export async function openListeners(
+  config: Config,
+  options: Omit<AppOptions, 'door' | 'tls' | 'trustedProxies'>,
+  log: FastifyBaseLogger,
+): Promise<Listeners> {
+  const { certFile, keyFile } = { certFile: config.tlsCertFile, keyFile: config.tlsKeyFile }
+  const files = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined
+  const tls = files && readKeyPair(files)
+  const wanted: { name: keyof Listeners['urls']; door: Door; variable: string; port: number | undefined }[] = [
+    { name: 'northbound', door: 'northbound', variable: 'EDGE_IPAM_NORTHBOUND_PORT', port: config.northboundPort },
+    { name: 'join', door: 'join', variable: 'EDGE_IPAM_JOIN_PORT', port: config.joinPort },
+    { name: 'main', door: config.northboundPort === undefined ? 'all' : 'inside', variable: 'PORT', port: config.port },
+  ]
+  const apps: Awaited<ReturnType<typeof buildApp>>[] = []
+  const urls: Partial<Listeners['urls']> = {}
+  let unfollow = async () => {}
+  const close = async () => {
+    await unfollow()
+    await Promise.all(apps.map((app) => closeWithin(GRACE, app)))
+  }
+  try {
+    for (const { name, door, variable, port } of wanted) {
+      if (port === undefined) continue
+      const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
+      apps.push(app)
+      await app.listen({ host: config.host, port }).catch((error: NodeJS.ErrnoException) => {
+        throw new StartError(listenProblem(config.host, `${variable}=${port}`, error), 1)
+      })
+      urls[name] = urlOf(config.host, (app.server.address() as AddressInfo).port, tls)
+    }
+  } catch (error) {
+    await close()
+    throw error
+  }
+  if (files && tls) {
+    unfollow = followKeyPair(
+      files,
+      tls,
+      apps.map((app) => app.server as unknown as TlsServer),
+      log,
+    )
+  }
+  return { urls: urls as Listeners['urls'], close }
+}
+
+function urlOf(host: string, port: number, tls: KeyPair | undefined): string {
+  const reached = ['0.0.0.0', '::', '::0'].includes(host) ? '127.0.0.1' : host
+  return `${tls ? 'https' : 'http'}://${reached.includes(':') ? `[${reached}]` : reached}:${port}`
+}
+
+function listenProblem(host: string, setting: string, error: NodeJS.ErrnoException): string {
+  switch (error.code) {
+    case 'EADDRINUSE':
+      return `${setting}: another program listens there already. Stop it, or choose another port.`
+    case 'EACCES':
+      return `${setting}: this user may not listen there. Choose a port above 1023.`
+    case 'EADDRNOTAVAIL':
+    case 'ENOTFOUND':
+    case 'EAI_AGAIN':
+      return `HOST=${host}: this machine has no such address.`
+    default:
+      return `HOST=${host} ${setting}: ${error.message}`
+  }
+}
+
+async function closeWithin(ms: number, app: { close(): PromiseLike<unknown>; server: Server }): Promise<void> {
+  const timer = setTimeout(() => app.server.closeAllConnections(), ms)
+  await app.close()
+  clearTimeout(timer)
+}

@@ -1,0 +1,99 @@
+import { readFileSync } from 'node:fs'
+import type { FastifyBaseLogger } from 'fastify'
+import type { Kysely } from 'kysely'
+import { pino } from 'pino'
+import pretty from 'pino-pretty'
+import type { Config } from '../config.js'
+import { Authenticator } from '../domain/authenticator.js'
+import { startEngine } from '../domain/context.js'
+import { makeFirstPool } from '../domain/pools.js'
+import { sweep } from '../domain/reclaim.js'
+import { settleAdminToken } from '../domain/tokens.js'
+import type { DataDir } from '../embedded/data-dir.js'
+import { FailureLimit } from '../http/failure-limit.js'
+import { createMetrics } from '../integrations/metrics.js'
+import { createLock } from '../lock/allocation-lock.js'
+import { isCurrent } from '../store/migrate.js'
+import type { Database } from '../store/schema.js'
+import { type Listeners, openListeners } from './listeners.js'
+import { openStore } from './open-store.js'
+import { StartError } from './start-error.js'
+import { type Stop, stopAll } from './stop.js'
+
+const SWEEP_EVERY = 30_000
+
+export interface Running {
+  urls: Listeners['urls']
+  dataDir: DataDir | undefined
+  adminTokenFile: string | undefined
+  stop: Stop
+}
+
+/** Starts the service and comes back when it is ready. Nothing is left running when it throws. */
+export async function serve(
+  config: Config,
+  progress: (line: string) => void,
+  log: FastifyBaseLogger,
+): Promise<Running> {
+  const stops: Stop[] = []
+  const stop = () => stopAll(stops)
+  try {
+    const store = await openStore(config, progress, (error) =>
+      log.warn({ cause: error.message }, 'a database connection broke'),
+    )
+    stops.push(store.stop)
+    const { db, dataDir } = store
+    const generated = config.adminToken === undefined && dataDir !== undefined
+    if (!(await settleAdminToken(db, generated ? dataDir.adminToken() : config.adminToken))) {
+      throw new StartError('EDGE_IPAM_ADMIN_TOKEN: needed at the first start on a database; at least 32 characters', 2)
+    }
+    if (config.pool !== undefined) await makeFirstPool(db, config.pool)
+
+    const lock = createLock({ redisUrl: config.redisUrl, log })
+    stops.push(() => lock.close())
+    stops.push(sweepNowAndThen(db, log))
+    const onError = (error: unknown) => log.warn({ cause: (error as Error).message }, 'a use was not noted')
+    const metrics = createMetrics({ db, lock: lock.stats, version: version() })
+    const services = {
+      db,
+      engine: startEngine(db, lock, metrics.observer),
+      authenticator: new Authenticator(db, onError),
+      failures: new FailureLimit(),
+    }
+    const { urls, close } = await openListeners(config, { services, metrics, isReady: () => isCurrent(db), log }, log)
+    stops.push(close)
+    dataDir?.announce({ url: urls.main })
+    return { urls, dataDir, adminTokenFile: generated ? dataDir.adminTokenFile : undefined, stop }
+  } catch (error) {
+    await stop()
+    throw error
+  }
+}
+
+function sweepNowAndThen(db: Kysely<Database>, log: FastifyBaseLogger): Stop {
+  const over = new AbortController()
+  let running = Promise.resolve()
+  const timer = setInterval(() => {
+    running = running
+      .then(() => sweep(db, over.signal))
+      .then((freed) => {
+        if (freed > 0) log.info({ freed }, 'addresses left quarantine')
+      })
+      .catch((error: Error) => log.warn({ cause: error.message }, 'the sweep failed; the next one goes on'))
+  }, SWEEP_EVERY)
+  return async () => {
+    clearInterval(timer)
+    over.abort()
+    await running
+  }
+}
+
+/** JSON lines; for people who watch a terminal, something to read. */
+export function createLogger(level: string, terminal: boolean): FastifyBaseLogger {
+  if (!terminal) return pino({ level, base: null, timestamp: pino.stdTimeFunctions.isoTime })
+  return pino({ level, base: null }, pretty({ colorize: true, translateTime: 'HH:MM:ss', sync: true }))
+}
+
+export function version(): string {
+  return JSON.parse(readFileSync(new URL('../../package.json', import.meta.url), 'utf8')).version
+}
