@@ -11,6 +11,8 @@ const program = fileURLToPath(new URL('../../bin/edge-ipam.mjs', import.meta.url
 /** A service process: the built program, as people run it. */
 export interface Service {
   readonly url: string
+  /** What it printed when it was ready. */
+  readonly ready: { page: string; curl: string; northbound?: string; join?: string }
   readonly adminToken: string
   readonly databaseUrl: string
   readonly pid: number
@@ -29,6 +31,8 @@ export interface CallOptions {
   /** null: none. */
   token?: string | null
   headers?: Record<string, string>
+  /** Another listener of it. */
+  at?: string | undefined
 }
 
 export interface Answer {
@@ -72,15 +76,17 @@ export async function startService(t: Pick<Test, 'teardown'>, options: ServiceOp
     }
   })
   const lines: string[] = []
-  const url = await readyUrl(child, lines)
+  const ready = await readyLine(child, lines)
+  const url = new URL(ready.page).origin
   return {
     url,
+    ready,
     adminToken,
     databaseUrl,
     pid: child.pid!,
     lines,
-    call: (method, path, body, { token = adminToken, headers = {} } = {}) =>
-      call(`${url}${path}`, method, body, { ...(token !== null && { authorization: `Bearer ${token}` }), ...headers }),
+    call: (method, path, body, { token = adminToken, headers = {}, at = url } = {}) =>
+      call(`${at}${path}`, method, body, { ...(token !== null && { authorization: `Bearer ${token}` }), ...headers }),
     stop: async () => {
       if (isAlive(child)) {
         child.kill('SIGTERM')
@@ -101,12 +107,12 @@ function isAlive(child: ChildProcess): boolean {
   return child.exitCode === null && child.signalCode === null
 }
 
-function readyUrl(child: ChildProcess, lines: string[]): Promise<string> {
+function readyLine(child: ChildProcess, lines: string[]): Promise<Service['ready']> {
   return new Promise((resolve, reject) => {
     for (const stream of [child.stdout!, child.stderr!]) {
       createInterface({ input: stream }).on('line', (line) => {
         lines.push(line)
-        if (stream === child.stdout && line.includes('"msg":"ready"')) resolve(new URL(JSON.parse(line).page).origin)
+        if (stream === child.stdout && line.includes('"msg":"ready"')) resolve(JSON.parse(line))
       })
     }
     child.on('exit', (code) => reject(new Error(`the service ended with ${code}:\n${lines.join('\n')}`)))
