@@ -2,7 +2,7 @@ import { Problem } from '../core/errors.js'
 import type { NewAllocation } from '../schemas/allocation.js'
 import { type AllocationOutcome, type AllocationRequest, allocateBatch } from '../store/allocations.js'
 import type { Executor } from '../store/database.js'
-import { transaction, Undo } from '../store/transaction.js'
+import { rehearse, transaction, Undo } from '../store/transaction.js'
 import { allocate, type Granted, toGranted, toRequest } from './allocations.js'
 import type { Context } from './context.js'
 
@@ -42,21 +42,44 @@ async function allocateInOne(
   atomic: boolean,
 ): Promise<(Granted | Problem)[]> {
   const requests = items.map((item) => requestOf(context, item))
-  if (atomic && requests.some((request) => request instanceof Problem)) return abortOthers(requests)
-  return transaction(context.db, context.dryRun, async (trx) => {
-    const good = requests.filter((request): request is AllocationRequest => !(request instanceof Problem))
-    const outcomes = await inTurns(trx, good)
-    const answers = requests.map((request, index) =>
-      request instanceof Problem ? request : answerTo(outcomes.shift()!, items[index] as NewAllocation),
-    )
-    if (atomic && answers.some((answer) => answer instanceof Problem)) throw new Undo(abortOthers(answers))
+  const answers = await transaction(context.db, context.dryRun, async (trx) => {
+    const work = () => answerAll(trx, requests, items)
+    // Tried first: a sequence number that is taken and undone would be lost.
+    if (atomic) expectNoProblem(await rehearse(trx, work))
+    const answers = await work()
+    if (atomic) expectNoProblem(answers)
     return answers
   })
+  if (!context.dryRun) context.engine.observer.batch(codesOf(requests, answers))
+  return answers
 }
 
-/** What failed, by its own problem; all else, as not done because of it. */
-function abortOthers(items: readonly unknown[]): Problem[] {
-  return items.map((item) => (item instanceof Problem ? item : aborted()))
+async function answerAll(
+  trx: Executor,
+  requests: readonly (AllocationRequest | Problem)[],
+  items: readonly Item[],
+): Promise<(Granted | Problem)[]> {
+  const good = requests.filter((request): request is AllocationRequest => !(request instanceof Problem))
+  const outcomes = await inTurns(trx, good)
+  return requests.map((request, index) =>
+    request instanceof Problem ? request : answerTo(outcomes.shift()!, items[index] as NewAllocation),
+  )
+}
+
+/** @throws Undo: what failed has its own problem, all else was not done because of it */
+function expectNoProblem(answers: readonly (Granted | Problem)[]): void {
+  if (!answers.some((answer) => answer instanceof Problem)) return
+  throw new Undo(answers.map((answer) => (answer instanceof Problem ? answer : aborted())))
+}
+
+/** What became of those that reached the engine, as it is counted. */
+function codesOf(
+  requests: readonly (AllocationRequest | Problem)[],
+  answers: readonly (Granted | Problem)[],
+): string[] {
+  return answers
+    .filter((_answer, index) => !(requests[index] instanceof Problem))
+    .map((answer) => (answer instanceof Problem ? answer.code : answer.created ? 'created' : 'existing'))
 }
 
 /** The engine takes each name once; a name that comes again is for its next call. */

@@ -85,6 +85,16 @@ export class Undo<T> {
   constructor(readonly answer: T) {}
 }
 
+/** Does the work as a dry run within a transaction, and undoes it: what it would come to if it were done now. */
+export async function rehearse<T>(trx: Executor, work: () => Promise<T>): Promise<T> {
+  await sql`savepoint rehearsal`.execute(trx)
+  await sql`set local edge_ipam.dry_run = 'on'`.execute(trx)
+  const answer = await work()
+  // The setting goes back with the rest.
+  await sql`rollback to savepoint rehearsal`.execute(trx)
+  return answer
+}
+
 /**
  * One transaction. With `dryRun` everything happens as it would, and is undone at the end; no sequence number is
  * used up (migrations/0002).

@@ -11,6 +11,8 @@ export interface Row {
   /** Its quarantine has ended; it was not swept yet. */
   over: boolean
   sequence: number
+  /** Its node was forgotten: whoever has the name now is another one. */
+  orphaned: boolean
 }
 
 export interface ModelPool {
@@ -88,7 +90,7 @@ export class Model {
     const row = this.at(address)
     if (!row || row.over) return null
     if (row.state !== 'quarantined') return 'address_in_use'
-    return row.node === node && this.nodes.get(node) === address ? null : 'address_quarantined'
+    return row.node === node && !row.orphaned ? null : 'address_quarantined'
   }
 
   /** The node has got the address. */
@@ -97,7 +99,7 @@ export class Model {
     if (index >= 0) this.rows.splice(index, 1)
     const pool = this.poolOf(address)
     ok(pool, `${address} is of no pool`)
-    this.rows.push({ node, address, pool, state: 'allocated', over: false, sequence })
+    this.rows.push({ node, address, pool, state: 'allocated', over: false, sequence, orphaned: false })
     this.nodes.set(node, address)
   }
 
@@ -118,6 +120,11 @@ export class Model {
   meantByAddress(address: bigint): Row | undefined {
     const row = this.at(address)
     return row?.state === 'quarantined' && this.nodes.get(row.node) !== address ? undefined : row
+  }
+
+  forget(node: string): void {
+    this.nodes.delete(node)
+    for (const row of this.rows) row.orphaned ||= row.node === node
   }
 
   sweep(): void {

@@ -157,7 +157,7 @@ async function perform(step: Step, model: Model, { context, client, family }: Re
     }
     case 'register': {
       const row = model.holding(step.node)
-      const answer = await outcome(register(context, step.node, {}, { allocate: false }))
+      const answer = await outcome(register(context, step.node, {}, { allocate: false, meant: undefined }))
       if (!row) return equal(answer, 'node_not_found')
       row.state = 'registered'
       return equal((answer as { sequence: number }).sequence, row.sequence)
@@ -168,7 +168,7 @@ async function perform(step: Step, model: Model, { context, client, family }: Re
       if (!model.nodes.has(step.node)) return equal(answer, 'node_not_found')
       if (row && typeof model.release(row, step.force) === 'string') return equal(answer, 'node_still_registered')
       equal(answer, undefined)
-      model.nodes.delete(step.node)
+      model.forget(step.node)
       return
     }
     case 'endQuarantine': {
@@ -204,7 +204,7 @@ async function perform(step: Step, model: Model, { context, client, family }: Re
     case 'unreserve': {
       const reservation = model.reservations[step.at % Math.max(1, model.reservations.length)]
       if (!reservation) return
-      equal(await outcome(deleteReservation(context, reservation.pool.name, reservation.id)), undefined)
+      equal(await outcome(deleteReservation(context, reservation.pool.name, reservation.id, undefined)), undefined)
       model.reservations = model.reservations.filter((other) => other !== reservation)
     }
   }
