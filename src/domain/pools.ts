@@ -3,13 +3,13 @@ import { type Cidr, cidrEncloses, formatCidr, parseAddress, parseCidr } from '..
 import { cidrRefusal, usableRange, utilization } from '../core/pool.js'
 import { RangeSet } from '../core/range-set.js'
 import type { NewPool, Pool, PoolPatch } from '../schemas/pool.js'
-import { sweepPool } from '../store/allocations.js'
+import { anyWithin, sweepPool } from '../store/allocations.js'
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import { networkThatOverlaps } from '../store/networks.js'
 import * as store from '../store/pools.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { type Context, signatureOf } from './context.js'
+import { type Context, type Meant, signatureOf } from './context.js'
 import { poolNotFound, rangeText, reserve, toReservation } from './reservations.js'
 
 /** A pool with the number that its ETag shows: it grows with each change of the pool itself. */
@@ -72,20 +72,15 @@ async function expectNoOverlap(trx: Executor, cidr: string, ownName: string): Pr
 
 /**
  * Changes a pool; a field that is absent stays. Its CIDR can only grow around itself.
- * @throws Problem pool_not_found, precondition_failed, pool_overlap, cidr_not_usable
+ * @throws Problem pool_not_found, precondition_failed, pool_overlap, cidr_not_usable, address_in_use
  */
-export function patchPool(
-  context: Context,
-  name: string,
-  patch: PoolPatch,
-  meant: ((revision: number) => boolean) | undefined,
-): Promise<VersionedPool> {
+export function patchPool(context: Context, name: string, patch: PoolPatch, meant: Meant): Promise<VersionedPool> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const locked = await store.lockPool(trx, name)
     if (meant && !(locked && meant(locked.revision))) throw stale()
     if (!locked) throw poolNotFound(name)
     const before = settingsOf((await loadPool(trx, name)).pool)
-    if (patch.cidr !== undefined) await growPool(trx, { ...locked, name }, parseCidr(patch.cidr))
+    if (patch.cidr !== undefined) await growPool(context, trx, { ...locked, name }, parseCidr(patch.cidr))
     await store.updatePool(trx, locked.id, patch)
     const changed = await loadPool(trx, name)
     const after = settingsOf(changed.pool)
@@ -97,7 +92,12 @@ export function patchPool(
   })
 }
 
-async function growPool(trx: Executor, pool: { id: number; name: string; cidr: string }, wish: Cidr): Promise<void> {
+async function growPool(
+  context: Context,
+  trx: Executor,
+  pool: { id: number; name: string; cidr: string },
+  wish: Cidr,
+): Promise<void> {
   const old = parseCidr(pool.cidr)
   if (!cidrEncloses(wish, old)) {
     throw new Problem('cidr_not_usable', `A pool only grows around itself: the CIDR has to contain ${pool.cidr}.`)
@@ -105,13 +105,25 @@ async function growPool(trx: Executor, pool: { id: number; name: string; cidr: s
   const refusal = cidrRefusal(wish)
   if (refusal !== null) throw new Problem('cidr_not_usable', refusal)
   await expectNoOverlap(trx, formatCidr(wish), pool.name)
-  const gained = RangeSet.of(usableRange(wish)).subtract(RangeSet.of(usableRange(old)))
-  await store.growPool(
-    trx,
-    pool.id,
-    formatCidr(wish),
-    gained.ranges.map((range) => rangeText(wish, range)),
-  )
+  const [before, after] = [RangeSet.of(usableRange(old)), RangeSet.of(usableRange(wish))]
+  const texts = (set: RangeSet) => set.ranges.map((range) => rangeText(wish, range))
+  // The smallest pools hand out their edges too, and a larger network may have its own just there.
+  const lost = texts(before.subtract(after))
+  if (lost.length > 0) await sweepAll(context, trx, pool.id)
+  for (const { first, last } of lost) {
+    if (await anyWithin(trx, first, last)) {
+      throw new Problem(
+        'address_in_use',
+        `${first} is allocated or in quarantine, and would be a network, broadcast or anycast address of ${formatCidr(wish)}.`,
+      )
+    }
+  }
+  await store.growPool(trx, pool.id, formatCidr(wish), { gained: texts(after.subtract(before)), lost })
+}
+
+/** Frees what only waits to be swept in a pool that is locked. */
+async function sweepAll(context: Context, trx: Executor, poolId: number): Promise<void> {
+  while ((await sweepPool(trx, poolId, 1_000, { ...signatureOf(context), patient: true })) > 0);
 }
 
 /** What of a pool somebody set, as the audit trail keeps it. */
@@ -149,11 +161,7 @@ export async function listPools(context: Context, page: { limit: number; after: 
  * Removes a pool that nobody uses.
  * @throws Problem pool_not_found, pool_in_use, precondition_failed
  */
-export function deletePool(
-  context: Context,
-  name: string,
-  meant: ((revision: number) => boolean) | undefined,
-): Promise<void> {
+export function deletePool(context: Context, name: string, meant: Meant): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const locked = await store.lockPool(trx, name)
     if (meant && !(locked && meant(locked.revision))) throw stale()
@@ -166,7 +174,7 @@ export function deletePool(
       )
     }
     const { pool } = await loadPool(trx, name)
-    while ((await sweepPool(trx, locked.id, 1_000, { ...signatureOf(context), patient: true })) > 0);
+    await sweepAll(context, trx, locked.id)
     await store.deletePool(trx, locked.id)
     await writeAudit(trx, {
       ...signatureOf(context),

@@ -105,6 +105,17 @@ export function findAllocation(db: Executor, address: string): Promise<Allocatio
   return held(db).where(sql<boolean>`a.address = ${address}::inet`).executeTakeFirst()
 }
 
+/** Whether an address of the range is not free, or has a row that nobody swept yet. */
+export async function anyWithin(db: Executor, first: string, last: string): Promise<boolean> {
+  const row = await db
+    .selectFrom('allocations')
+    .select('node_name')
+    .where(sql<boolean>`address between ${first}::inet and ${last}::inet`)
+    .limit(1)
+    .executeTakeFirst()
+  return row !== undefined
+}
+
 export interface AllocationFilter {
   pool?: string
   state?: AllocationState

@@ -173,16 +173,22 @@ export async function touchPool(db: Executor, id: number): Promise<number> {
   return revision
 }
 
-/** Gives a pool a larger CIDR, and the addresses it gains (less what was reserved at its old edges) to the free ones. */
+/**
+ * Gives a pool a larger CIDR, and the addresses it gains (less what was reserved at its old edges) to the free ones.
+ * Those that it loses to its new edges are free, and are taken out of them.
+ */
 export async function growPool(
   db: Executor,
   id: number,
   cidr: string,
-  gained: readonly { first: string; last: string }[],
+  { gained, lost }: Record<'gained' | 'lost', readonly { first: string; last: string }[]>,
 ): Promise<void> {
   await db.updateTable('pools').set({ cidr }).where('id', '=', id).execute()
   for (const { first, last } of gained) {
     await sql`select restore_free(${id}, ${first}::inet, ${last}::inet)`.execute(db)
+  }
+  for (const { first, last } of lost) {
+    await sql`select withdraw_free(${id}, ${first}::inet, ${last}::inet)`.execute(db)
   }
   await sql`select withdraw_free(pool_id, first_address, last_address) from reservations where pool_id = ${id}`.execute(
     db,
