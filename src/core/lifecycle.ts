@@ -12,6 +12,8 @@ import { Problem } from './errors.js'
 
 export const allocationStates = ['allocated', 'registered', 'quarantined'] as const
 export type AllocationState = (typeof allocationStates)[number]
+/** Of a node that holds an address; what is quarantined is held by nobody. */
+export type NodeState = Exclude<AllocationState, 'quarantined'>
 
 /** What a release needs to know of the row it is about; `over` says whether the quarantine has ended. */
 export interface Releasable {

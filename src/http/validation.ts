@@ -1,11 +1,11 @@
 import { Ajv, type ErrorObject, type Options } from 'ajv'
-import type { FastifySchemaCompiler } from 'fastify'
+import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify'
 import type { FieldError } from '../core/errors.js'
 import { AddressError, parseAddress, parseCidr } from '../core/ip.js'
 import { globProblem, labelProblem, nodeNameProblem, poolNameProblem } from '../core/names.js'
 
 /** What is wrong with a text of this format, or null. The words reach the caller as they are. */
-const formats: Record<string, (text: string) => string | null> = {
+export const formats: Record<string, (text: string) => string | null> = {
   address: (text) => problemOf(() => parseAddress(text)),
   cidr: (text) => problemOf(() => parseCidr(text)),
   'node-name': nodeNameProblem,
@@ -61,12 +61,33 @@ function checkLabels(_on: boolean, labels: Record<string, unknown>): boolean {
 }
 checkLabels.errors = [] as Partial<ErrorObject>[]
 
-/** A query and a path are text, so their numbers and booleans are read from it; in a body nothing is coerced. */
-const ofBodies = newAjv({ coerceTypes: false, useDefaults: false })
-const ofTexts = newAjv({ coerceTypes: true, useDefaults: true })
+const ofBodies = newAjv({ useDefaults: false })
+const ofTexts = newAjv({ useDefaults: true })
 
-export const validatorCompiler: FastifySchemaCompiler<object> = ({ schema, httpPart }) =>
-  (httpPart === 'body' ? ofBodies : ofTexts).compile(schema)
+/** A query is text, so its numbers and booleans are read from it; in a body nothing is coerced. */
+export const validatorCompiler: FastifySchemaCompiler<{ properties?: Record<string, { type?: string }> }> = ({
+  schema,
+  httpPart,
+}) => {
+  if (httpPart !== 'querystring') return (httpPart === 'body' ? ofBodies : ofTexts).compile(schema)
+  const validate = ofTexts.compile(schema)
+  const types = Object.entries(schema.properties ?? {})
+  return (query: Record<string, unknown>) => {
+    for (const [name, { type }] of types) {
+      const text = query[name]
+      if (typeof text === 'string') query[name] = readValue(text, type)
+    }
+    return validate(query) ? true : { error: validate.errors as FastifySchemaValidationError[] }
+  }
+}
+
+/** The value that a text of a query stands for. What stands for none stays a text, and is refused by its type. */
+function readValue(text: string, type: string | undefined): unknown {
+  // Ajv's own coercion also takes 1e2, 0x10 and blanks for numbers.
+  if (type === 'integer' && /^-?\d+$/.test(text)) return Number(text)
+  if (type === 'boolean' && /^(true|false)$/.test(text)) return text === 'true'
+  return text
+}
 
 /**
  * A check of one item of a list whose items are good or bad each by itself.

@@ -4,10 +4,9 @@ import { register } from '../domain/nodes.js'
 import { contextOf } from '../http/auth.js'
 import { etagOf } from '../http/etag.js'
 import { wantsPlainText } from '../http/plain-text.js'
-import { answers } from '../http/problems.js'
-import { jsonOrAddress } from '../http/routes/allocations.js'
 import type { Services } from '../http/services.js'
 import { Registration, UniqueIp } from '../schemas/allocation.js'
+import { jsonOrAddress, withEtag } from '../schemas/answer.js'
 import { closed, DryRun, NodeName, ref } from '../schemas/common.js'
 
 const named = Type.Object({ name: NodeName }, closed)
@@ -17,13 +16,14 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
   app.get(
     '/v1/nodes/:name/unique-ip',
     {
-      config: { access: ['cloudcore', 'admin', 'auditor', 'join'] },
+      config: { access: ['cloudcore', 'admin', 'auditor', 'join'], problems: ['node_not_found'] },
       schema: {
         tags: ['cloudcore'],
+        operationId: 'getUniqueIp',
         summary: 'The unique IP of a node',
         params: named,
         querystring: Type.Object({}, closed),
-        response: answers({ 200: jsonOrAddress(ref(UniqueIp)) }),
+        response: { 200: withEtag(jsonOrAddress(ref(UniqueIp), 'The unique IP of a node.')) },
       },
     },
     async (request, reply) => {
@@ -39,9 +39,14 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
   app.post(
     '/v1/nodes/:name/registration',
     {
-      config: { access: ['cloudcore', 'admin'] },
+      config: {
+        access: ['cloudcore', 'admin'],
+        problems: ['node_not_found', 'pool_not_found', 'pool_not_active', 'pool_exhausted'],
+        bodyOptional: true,
+      },
       schema: {
         tags: ['cloudcore'],
+        operationId: 'registerNode',
         summary: 'Note that a node has joined, and have its unique IP',
         params: named,
         querystring: Type.Object(
@@ -52,9 +57,8 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
           closed,
         ),
         body: Registration,
-        response: answers({ 200: ref(UniqueIp) }),
+        response: { 200: withEtag(ref(UniqueIp)) },
       },
-      // No body is an empty one.
       preValidation: async (request) => {
         if (request.body === undefined) (request as { body: unknown }).body = {}
       },

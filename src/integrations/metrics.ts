@@ -2,7 +2,6 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer } from '../domain/context.js'
 import { allPools } from '../domain/pools.js'
-import { answers } from '../http/problems.js'
 import type { LockStats } from '../lock/lease.js'
 import { connectionsOf, type Executor } from '../store/database.js'
 
@@ -121,6 +120,8 @@ function countRequests(registers: Registry[]): Metrics['request'] {
   }
 }
 
+const EXPOSITION = 'edge_ipam_allocations_total{result="created"} 1200\n'
+
 /** `GET /metrics`, and the counting of every request: so it is no plugin, whose hooks would see its own routes only. */
 export function addMetrics(app: FastifyInstance, { registry, request: count }: RequestMetrics): void {
   app.addHook('onResponse', async (request, reply) => count(request, reply))
@@ -131,11 +132,15 @@ export function addMetrics(app: FastifyInstance, { registry, request: count }: R
       logLevel: 'warn',
       schema: {
         tags: ['health'],
+        operationId: 'metrics',
         summary: 'Metrics for Prometheus',
         querystring: { type: 'object', properties: {}, additionalProperties: false },
-        response: answers({
-          200: { description: 'Text exposition.', content: { 'text/plain': { schema: { type: 'string' } } } },
-        }),
+        response: {
+          200: {
+            description: "In Prometheus' text format.",
+            content: { 'text/plain': { schema: { type: 'string', examples: [EXPOSITION] } } },
+          },
+        },
       },
     },
     async (_request, reply) => reply.type(registry.contentType).send(await registry.metrics()),

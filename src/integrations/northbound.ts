@@ -4,7 +4,6 @@ import { getNode, listNodes, patchNode, toNorthboundNode } from '../domain/nodes
 import { contextOf } from '../http/auth.js'
 import { meantBy } from '../http/etag.js'
 import { decodeCursor, isText, toPage } from '../http/page.js'
-import { answers } from '../http/problems.js'
 import type { Services } from '../http/services.js'
 import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref } from '../schemas/common.js'
 import { NodePatch, NorthboundNode } from '../schemas/node.js'
@@ -23,6 +22,7 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       config: { access: ['northbound', 'admin', 'auditor'] },
       schema: {
         tags: ['northbound'],
+        operationId: 'listNorthboundNodes',
         summary: 'List nodes as people know them, by name',
         querystring: Type.Object(
           {
@@ -34,7 +34,7 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
           },
           closed,
         ),
-        response: answers({ 200: page(ref(NorthboundNode)) }),
+        response: { 200: page(NorthboundNode) },
       },
     },
     async (request) => {
@@ -52,13 +52,14 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.get(
     '/northbound/v1/nodes/:name',
     {
-      config: { access: ['northbound', 'admin', 'auditor'] },
+      config: { access: ['northbound', 'admin', 'auditor'], problems: ['node_not_found'] },
       schema: {
         tags: ['northbound'],
+        operationId: 'getNorthboundNode',
         summary: 'Get a node as people know it',
         params: named,
         querystring: Type.Object({}, closed),
-        response: answers({ 200: ref(NorthboundNode) }),
+        response: { 200: ref(NorthboundNode) },
       },
     },
     async (request) => toNorthboundNode(await getNode(contextOf(services, request), request.params.name)),
@@ -67,15 +68,16 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.patch(
     '/northbound/v1/nodes/:name',
     {
-      config: { access: ['northbound', 'admin'] },
+      config: { access: ['northbound', 'admin'], problems: ['node_not_found', 'precondition_failed'] },
       schema: {
         tags: ['northbound'],
+        operationId: 'patchNorthboundNode',
         summary: 'Change what people see of a node',
         params: named,
         querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
         headers: ifMatchHeader,
         body: NodePatch,
-        response: answers({ 200: ref(NorthboundNode) }),
+        response: { 200: ref(NorthboundNode) },
       },
     },
     async (request) => {

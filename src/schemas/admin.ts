@@ -20,7 +20,7 @@ export const NewToken = Type.Object(
     expiresAt: Type.Optional(nullable(Time)),
     description: Type.Optional(nullable(Text)),
   },
-  { ...closed, examples: [{ role: 'join', namePattern: 'hamburg-*' }] },
+  { ...closed, examples: [{ role: 'join', namePattern: 'hamburg-*', maxUses: 50, expiresAt: '2026-12-31T00:00:00Z' }] },
 )
 export type NewToken = Static<typeof NewToken>
 
@@ -35,11 +35,32 @@ const token = {
   createdAt: Time,
   lastUsedAt: nullable(Time),
 }
-export const Token = Type.Object(token, { $id: 'Token', additionalProperties: false })
+const example = {
+  id: 'a3f1c05e9b42',
+  role: 'join',
+  namePattern: 'hamburg-*',
+  maxUses: 50,
+  uses: 0,
+  expiresAt: '2026-12-31T00:00:00.000Z',
+  description: null,
+  createdAt: '2026-11-21T08:30:00.000Z',
+  lastUsedAt: null,
+}
+export const Token = Type.Object(token, {
+  $id: 'Token',
+  additionalProperties: false,
+  description: 'A token, without its secret.',
+  examples: [example],
+})
 export type Token = Static<typeof Token>
 export const TokenWithSecret = Type.Object(
   { ...token, secret: Type.Optional(Type.String({ description: 'Shown once; stored as a hash.' })) },
-  { $id: 'TokenWithSecret', additionalProperties: false },
+  {
+    $id: 'TokenWithSecret',
+    additionalProperties: false,
+    description: 'A token with its secret, which is told this once; of a dry run there is none.',
+    examples: [{ ...example, secret: 'eipam_aGVyZS1pcy1hLXNlY3JldC1mb3ItdGhlLWRvY3VtZW50' }],
+  },
 )
 export type TokenWithSecret = Static<typeof TokenWithSecret>
 
@@ -56,7 +77,25 @@ export const AuditRow = Type.Object(
     before: nullable(Type.Record(Type.String(), Type.Unknown())),
     after: nullable(Type.Record(Type.String(), Type.Unknown())),
   },
-  { $id: 'AuditRow', additionalProperties: false },
+  {
+    $id: 'AuditRow',
+    additionalProperties: false,
+    description: 'One change: who made it, when, and what it made of what.',
+    examples: [
+      {
+        id: '4711',
+        at: '2026-11-21T08:30:00.000Z',
+        action: 'allocation.created',
+        actor: 'join:a3f1c05e9b42',
+        requestId: 'V1StGXR8-2s',
+        nodeName: 'edge-0017',
+        address: '10.213.0.17',
+        pool: 'default',
+        before: null,
+        after: { displayIp: '192.168.1.10', sequence: 17 },
+      },
+    ],
+  },
 )
 export type AuditRow = Static<typeof AuditRow>
 
@@ -92,6 +131,22 @@ export const AddressAt = Type.Object(
     sequence: nullable(Type.Integer()),
     since: nullable(Time),
   },
-  { $id: 'AddressAt', additionalProperties: false },
+  {
+    $id: 'AddressAt',
+    additionalProperties: false,
+    description: 'Who held an address at an instant.',
+    examples: [
+      {
+        address: '10.213.0.17',
+        pool: 'default',
+        at: '2026-11-21T09:00:00.000Z',
+        state: 'registered',
+        nodeName: 'edge-0017',
+        displayIp: '192.168.1.10',
+        sequence: 17,
+        since: '2026-11-21T08:30:00.000Z',
+      },
+    ],
+  },
 )
 export type AddressAt = Static<typeof AddressAt>

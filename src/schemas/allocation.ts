@@ -2,6 +2,7 @@ import { type Static, Type } from '@fastify/type-provider-typebox'
 import {
   Address,
   closed,
+  DisplayIp,
   Labels,
   NodeName,
   NodeUid,
@@ -19,16 +20,29 @@ export const AllocationState = oneOf(['allocated', 'registered', 'quarantined'])
 export const NewAllocation = Type.Object(
   {
     nodeName: NodeName,
-    displayIp: Type.Optional(nullable(Address)),
+    displayIp: Type.Optional(nullable(DisplayIp)),
     pool: Type.Optional(PoolName),
     address: Type.Optional(Address),
     nodeUid: Type.Optional(nullable(NodeUid)),
     labels: Type.Optional(nullable(Labels)),
   },
-  { ...closed, examples: [{ nodeName: 'edge-0017', displayIp: '192.168.1.10' }] },
+  { ...closed, examples: [{ nodeName: 'edge-0017', displayIp: '192.168.1.10', labels: { site: 'hamburg-3' } }] },
 )
 export type NewAllocation = Static<typeof NewAllocation>
 
+const example = {
+  nodeName: 'edge-0017',
+  uniqueIp: '10.213.0.17',
+  displayIp: '192.168.1.10',
+  pool: 'default',
+  state: 'allocated',
+  sequence: 17,
+  nodeUid: null,
+  labels: { site: 'hamburg-3' },
+  allocatedAt: '2026-11-21T08:30:00.000Z',
+  registeredAt: null,
+  quarantinedUntil: null,
+}
 export const Allocation = Type.Object(
   {
     nodeName: NodeName,
@@ -43,13 +57,23 @@ export const Allocation = Type.Object(
     registeredAt: nullable(Time),
     quarantinedUntil: nullable(Time),
   },
-  { $id: 'Allocation', additionalProperties: false },
+  {
+    $id: 'Allocation',
+    additionalProperties: false,
+    description: 'An address and the node that holds it, or held it last.',
+    examples: [example],
+  },
 )
 export type Allocation = Static<typeof Allocation>
 
 export const UniqueIp = Type.Object(
   { nodeName: NodeName, uniqueIp: Address, sequence: Sequence },
-  { $id: 'UniqueIp', additionalProperties: false },
+  {
+    $id: 'UniqueIp',
+    additionalProperties: false,
+    description: 'The unique IP of a node.',
+    examples: [{ nodeName: 'edge-0017', uniqueIp: '10.213.0.17', sequence: 17 }],
+  },
 )
 export type UniqueIp = Static<typeof UniqueIp>
 
@@ -72,7 +96,7 @@ export const AllocationResults = Type.Object(
     results: Type.Array(
       Type.Object(
         {
-          status: Type.Integer(),
+          status: Type.Integer({ description: '200, 201, or the status of the problem.' }),
           allocation: Type.Optional(ref(Allocation)),
           problem: Type.Optional(ref(ProblemDetails)),
         },
@@ -81,5 +105,27 @@ export const AllocationResults = Type.Object(
       { description: 'In the order of the items.' },
     ),
   },
-  { $id: 'AllocationResults', additionalProperties: false },
+  {
+    $id: 'AllocationResults',
+    additionalProperties: false,
+    description: 'What became of each item, as if it had come by itself.',
+    examples: [
+      {
+        results: [
+          { status: 201, allocation: example },
+          {
+            status: 409,
+            problem: {
+              type: 'urn:edge-ipam:problem:pool_exhausted',
+              title: 'The pool is full',
+              status: 409,
+              detail: 'No address is free. Add a pool, or release what is not needed; then ask again.',
+              code: 'pool_exhausted',
+              requestId: 'V1StGXR8-2s',
+            },
+          },
+        ],
+      },
+    ],
+  },
 )

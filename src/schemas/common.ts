@@ -21,6 +21,12 @@ export function nullable<T extends TSchema>(schema: T) {
 }
 
 export const Address = Type.String({ format: 'address', maxLength: 64, examples: ['10.213.0.17'] })
+export const DisplayIp = Type.String({
+  format: 'address',
+  maxLength: 64,
+  description: 'The address that people know. Any is taken, also one that others have.',
+  examples: ['192.168.1.10'],
+})
 export const Cidr = Type.String({ format: 'cidr', maxLength: 64, examples: ['10.213.0.0/16'] })
 export const NodeName = Type.String({ format: 'node-name', examples: ['edge-0017'] })
 export const PoolName = Type.String({ format: 'pool-name', examples: ['default'] })
@@ -56,8 +62,18 @@ export const pageQuery = {
 }
 
 /** One page of a list. */
-export function page<T extends TSchema>(item: T) {
-  return Type.Object({ items: Type.Array(item), nextCursor: nullable(Type.String()) }, closed)
+export function page<T extends TSchema>(item: T & { $id?: string }) {
+  return Type.Object(
+    {
+      items: Type.Array(ref(item)),
+      nextCursor: nullable(Type.String({ description: 'For `?cursor=`; null on the last page.' })),
+    },
+    {
+      ...closed,
+      description: 'One page.',
+      examples: [{ items: (item as { examples?: unknown[] }).examples ?? [], nextCursor: null }],
+    },
+  )
 }
 export interface Page<T> {
   items: T[]
@@ -66,7 +82,10 @@ export interface Page<T> {
 
 export const ifMatchHeader = Type.Object({
   'if-match': Type.Optional(
-    Type.String({ description: 'An ETag, several, or `*`: the change is made only if one fits. Weak ones never fit.' }),
+    Type.String({
+      description: 'An ETag, several, or `*`: the change is made only if one fits. Weak ones never fit.',
+      examples: ['"17"'],
+    }),
   ),
 })
 

@@ -10,14 +10,22 @@ const kind = Type.String({
 
 export const Networks = Type.Object(
   {
-    items: Type.Array(
-      Type.Object(
-        { kind, cidr: Cidr, description: Type.Optional(nullable(Text)) },
-        { ...closed, examples: [{ kind: 'pod', cidr: '10.244.0.0/16' }] },
-      ),
-      { maxItems: 1000 },
-    ),
+    items: Type.Array(Type.Object({ kind, cidr: Cidr, description: Type.Optional(nullable(Text)) }, closed), {
+      maxItems: 1000,
+    }),
   },
-  { $id: 'Networks', additionalProperties: false, description: "The cluster's networks, which no pool may overlap." },
+  {
+    $id: 'Networks',
+    additionalProperties: false,
+    description: "The cluster's networks, which no pool may overlap.",
+    examples: [
+      {
+        items: [
+          { kind: 'pod', cidr: '10.244.0.0/16' },
+          { kind: 'service', cidr: '10.96.0.0/12', description: 'as in kube-apiserver' },
+        ],
+      },
+    ],
+  },
 )
 export type Networks = Static<typeof Networks>

@@ -4,6 +4,7 @@ import { Address, Cidr, closed, Labels, nullable, oneOf, PoolName, ref, Text, Ti
 /** An integer that may be larger than a double is exact for: 2^80 addresses in a /48. */
 const Count = Type.Unsafe<bigint>({ type: 'integer', minimum: 0 })
 
+const utilizationExample = { capacity: 65534, allocated: 1200, quarantined: 3, reserved: 9, free: 64322 }
 export const Utilization = Type.Object(
   {
     capacity: Count,
@@ -16,6 +17,7 @@ export const Utilization = Type.Object(
     $id: 'Utilization',
     additionalProperties: false,
     description: 'Exact integers, however large: allocated + quarantined + reserved + free = capacity.',
+    examples: [utilizationExample],
   },
 )
 export type Utilization = Static<typeof Utilization>
@@ -34,9 +36,21 @@ export const NewReservation = Type.Object(
 )
 export type NewReservation = Static<typeof NewReservation>
 
+const reservationExample = {
+  id: '3',
+  start: '10.213.0.1',
+  end: '10.213.0.9',
+  reason: 'gateways',
+  createdAt: '2026-11-21T08:00:00.000Z',
+}
 export const Reservation = Type.Object(
   { id: Type.String(), start: Address, end: Address, reason: Type.String(), createdAt: Time },
-  { $id: 'Reservation', additionalProperties: false },
+  {
+    $id: 'Reservation',
+    additionalProperties: false,
+    description: 'Addresses that are kept out of allocation, first and last included.',
+    examples: [reservationExample],
+  },
 )
 export type Reservation = Static<typeof Reservation>
 
@@ -89,6 +103,25 @@ export const Pool = Type.Object(
     createdAt: Time,
     updatedAt: Time,
   },
-  { $id: 'Pool', additionalProperties: false },
+  {
+    $id: 'Pool',
+    additionalProperties: false,
+    description: 'A range of addresses to allocate from, and how much of it is taken.',
+    examples: [
+      {
+        name: 'default',
+        cidr: '10.213.0.0/16',
+        state: 'active',
+        priority: 100,
+        nodeSelector: null,
+        quarantineSeconds: 3600,
+        description: null,
+        reservations: [reservationExample],
+        utilization: utilizationExample,
+        createdAt: '2026-11-21T08:00:00.000Z',
+        updatedAt: '2026-11-21T08:00:00.000Z',
+      },
+    ],
+  },
 )
 export type Pool = Static<typeof Pool>

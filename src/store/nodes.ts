@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { AllocationState } from '../core/lifecycle.js'
+import type { NodeState } from '../core/lifecycle.js'
 import type { Executor } from './database.js'
 import type { Labels } from './schema.js'
 
@@ -15,7 +15,7 @@ export interface NodeRow {
   updated_at: Date
   address: string | null
   pool: string | null
-  state: AllocationState | null
+  state: NodeState | null
   sequence: number | null
   registered_at: Date | null
 }
@@ -36,7 +36,7 @@ function nodes(db: Executor) {
       'n.updated_at',
       sql<string | null>`host(a.address)`.as('address'),
       'p.name as pool',
-      'a.state',
+      sql<NodeState | null>`a.state`.as('state'),
       'a.sequence',
       'a.registered_at',
     ])
@@ -47,7 +47,7 @@ export interface NodeFilter {
   search?: string
   displayIp?: string
   uniqueIp?: string
-  state?: AllocationState
+  state?: NodeState
   label?: { key: string; value: string }
 }
 

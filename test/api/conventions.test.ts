@@ -159,7 +159,22 @@ for (const [path, add] of lists) {
   })
 
   t.test(`${path}: limits and cursors that are none are refused`, async (t) => {
-    for (const limit of ['0', '-1', '1001', '1.5', 'ten', '', '1&limit=2', 'NaN', '9'.repeat(40)]) {
+    for (const limit of [
+      '0',
+      '-1',
+      '1001',
+      '1.5',
+      'ten',
+      '',
+      '1&limit=2',
+      'NaN',
+      '9'.repeat(40),
+      '1e2',
+      '0x10',
+      '%207',
+      '%2B7',
+      '7.0',
+    ]) {
       const answer = await paged.call('GET', `${path}?limit=${limit}`)
       problem(t, answer, 400, 'validation_failed', `limit=${limit}`)
       t.same(paths(answer), ['?limit'], `limit=${limit}`)

@@ -4,6 +4,7 @@ import { once } from 'node:events'
 import { createInterface } from 'node:readline'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
+import { undocumented } from './contract.js'
 import { createDatabase } from './postgres.js'
 
 const program = fileURLToPath(new URL('../../bin/edge-ipam.mjs', import.meta.url))
@@ -18,7 +19,10 @@ export interface Service {
   readonly pid: number
   /** Every line it has written to stdout and stderr so far. */
   readonly lines: readonly string[]
-  /** Calls it with the admin token (or another); the body goes out and comes back as JSON. */
+  /**
+   * Calls it with the admin token (or another); the body goes out and comes back as JSON. An answer that is not in the
+   * OpenAPI document is an error, whatever a test looks for.
+   */
   call(method: string, path: string, body?: unknown, options?: CallOptions): Promise<Answer>
   /** Ends it as an operator does, and comes back with its exit code. */
   stop(): Promise<number | null>
@@ -128,10 +132,13 @@ async function call(url: string, method: string, body: unknown, headers: Record<
   })
   const text = await answer.text()
   const isJson = /json/.test(answer.headers.get('content-type') ?? '')
-  return {
+  const read = {
     status: answer.status,
     headers: answer.headers,
     body: isJson && text !== '' ? JSON.parse(text) : undefined,
     text,
   }
+  const outside = undocumented(method, new URL(url).pathname, read)
+  if (outside !== null) throw new Error(`not in the OpenAPI document: ${outside}`)
+  return read
 }

@@ -4,7 +4,6 @@ import { AddressAt, AuditRow } from '../../schemas/admin.js'
 import { Address, closed, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import { contextOf } from '../auth.js'
 import { decodeCursor, isAuditId, toPage } from '../page.js'
-import { answers } from '../problems.js'
 import type { Services } from '../services.js'
 
 const ofAddress = Type.Object({ ip: Address }, closed)
@@ -14,13 +13,14 @@ export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = 
   app.get(
     '/v1/addresses/:ip',
     {
-      config: reading,
+      config: { ...reading, problems: ['address_not_found'] },
       schema: {
         tags: ['audit'],
+        operationId: 'getAddress',
         summary: 'Who had an address at an instant, or has it now',
         params: ofAddress,
         querystring: Type.Object({ at: Type.Optional(Time) }, closed),
-        response: answers({ 200: ref(AddressAt) }),
+        response: { 200: ref(AddressAt) },
       },
     },
     async (request) => {
@@ -32,13 +32,14 @@ export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = 
   app.get(
     '/v1/addresses/:ip/history',
     {
-      config: reading,
+      config: { ...reading, problems: ['address_not_found'] },
       schema: {
         tags: ['audit'],
+        operationId: 'getAddressHistory',
         summary: 'What happened to an address, newest first',
         params: ofAddress,
         querystring: Type.Object(pageQuery, closed),
-        response: answers({ 200: page(ref(AuditRow)) }),
+        response: { 200: page(AuditRow) },
       },
     },
     async (request) => {

@@ -3,14 +3,14 @@ import { canonicalAddress } from '../../core/ip.js'
 import { listAudit } from '../../domain/audit.js'
 import * as tokens from '../../domain/tokens.js'
 import { AuditAction, AuditRow, NewToken, Token, TokenWithSecret } from '../../schemas/admin.js'
+import { Nothing, withLocation } from '../../schemas/answer.js'
 import { Address, closed, DryRun, NodeName, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import type { AuditFilter } from '../../store/audit.js'
 import { contextOf } from '../auth.js'
 import { decodeCursor, isAuditId, toPage } from '../page.js'
-import { answers, Nothing } from '../problems.js'
 import type { Services } from '../services.js'
 
-const ofToken = Type.Object({ id: Type.String({ maxLength: 64, format: 'text' }) }, closed)
+const ofToken = Type.Object({ id: Type.String({ maxLength: 64, format: 'text', examples: ['a3f1c05e9b42'] }) }, closed)
 const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
 
 export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
@@ -20,6 +20,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
       config: { access: ['admin', 'auditor'] },
       schema: {
         tags: ['audit'],
+        operationId: 'listAudit',
         summary: 'What happened, newest first',
         querystring: Type.Object(
           {
@@ -33,7 +34,7 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
           },
           closed,
         ),
-        response: answers({ 200: page(ref(AuditRow)) }),
+        response: { 200: page(AuditRow) },
       },
     },
     async (request) => {
@@ -59,10 +60,11 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
       config: { access: ['admin'] },
       schema: {
         tags: ['tokens'],
+        operationId: 'createToken',
         summary: 'Make a token; its secret is shown this once',
         querystring: change,
         body: NewToken,
-        response: answers({ 201: ref(TokenWithSecret) }),
+        response: { 201: withLocation(ref(TokenWithSecret)) },
       },
     },
     async (request, reply) => {
@@ -78,9 +80,10 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
       config: { access: ['admin', 'auditor'] },
       schema: {
         tags: ['tokens'],
+        operationId: 'listTokens',
         summary: 'List tokens, without their secrets',
         querystring: Type.Object(pageQuery, closed),
-        response: answers({ 200: page(ref(Token)) }),
+        response: { 200: page(Token) },
       },
     },
     async (request) => {
@@ -99,13 +102,14 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
   app.get(
     '/v1/tokens/:id',
     {
-      config: { access: ['admin', 'auditor'] },
+      config: { access: ['admin', 'auditor'], problems: ['token_not_found'] },
       schema: {
         tags: ['tokens'],
+        operationId: 'getToken',
         summary: 'Get a token, without its secret',
         params: ofToken,
         querystring: Type.Object({}, closed),
-        response: answers({ 200: ref(Token) }),
+        response: { 200: ref(Token) },
       },
     },
     async (request) => tokens.getToken(contextOf(services, request), request.params.id),
@@ -114,13 +118,14 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
   app.delete(
     '/v1/tokens/:id',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], problems: ['token_not_found'] },
       schema: {
         tags: ['tokens'],
+        operationId: 'deleteToken',
         summary: 'Revoke a token',
         params: ofToken,
         querystring: change,
-        response: answers({ 204: Nothing }),
+        response: { 204: Nothing },
       },
     },
     async (request, reply) => {

@@ -11,6 +11,7 @@ import {
   AllocationState,
   NewAllocation,
 } from '../../schemas/allocation.js'
+import { jsonOrAddress, withEtag } from '../../schemas/answer.js'
 import {
   Address,
   Cidr,
@@ -28,11 +29,24 @@ import { invalidFields, problemBody, statusOf } from '../errors.js'
 import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAddressText, toPage } from '../page.js'
 import { wantsPlainText } from '../plain-text.js'
-import { answers } from '../problems.js'
 import type { Services } from '../services.js'
 import { itemCheck } from '../validation.js'
 
 const reading = { access: ['admin', 'auditor'] } as const
+const refusals = [
+  'pool_not_found',
+  'pool_not_active',
+  'pool_exhausted',
+  'address_in_use',
+  'address_quarantined',
+  'address_reserved',
+  'address_not_in_pool',
+  'allocation_conflict',
+] as const
+const releasers = {
+  access: ['admin'],
+  problems: ['allocation_not_found', 'node_still_registered', 'precondition_failed'],
+} as const
 const ofAddress = Type.Object({ address: Address }, closed)
 const releasing = Type.Object(
   {
@@ -42,28 +56,21 @@ const releasing = Type.Object(
   closed,
 )
 
-/** JSON, or the bare address and a newline. */
-export function jsonOrAddress<T>(schema: T) {
-  return {
-    description: 'JSON, or with `Accept: text/plain` the bare address and a newline.',
-    content: {
-      'application/json': { schema },
-      'text/plain': { schema: Type.String({ examples: ['10.213.0.17\n'] }) },
-    },
-  }
-}
-
 export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
   app.post(
     '/v1/allocations',
     {
-      config: { access: ['admin', 'join'] },
+      config: { access: ['admin', 'join'], problems: refusals },
       schema: {
         tags: ['allocations'],
+        operationId: 'allocate',
         summary: 'Give a node its address: a new one (201), or the one it has (200)',
         querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
         body: NewAllocation,
-        response: answers({ 200: jsonOrAddress(ref(Allocation)), 201: jsonOrAddress(ref(Allocation)) }),
+        response: {
+          200: withEtag(jsonOrAddress(ref(Allocation), 'What the node has already.')),
+          201: withEtag(jsonOrAddress(ref(Allocation), 'A new allocation.')),
+        },
       },
     },
     async (request, reply) => {
@@ -83,10 +90,11 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
       config: { access: ['admin', 'join'] },
       schema: {
         tags: ['allocations'],
+        operationId: 'allocateBatch',
         summary: 'Give many nodes their addresses: each by itself, or all or none',
         querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
         body: AllocationBatch,
-        response: answers({ 200: ref(AllocationResults) }),
+        response: { 200: ref(AllocationResults) },
       },
     },
     async (request) => {
@@ -112,6 +120,7 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
       config: reading,
       schema: {
         tags: ['allocations'],
+        operationId: 'listAllocations',
         summary: 'List what is not free, by address',
         querystring: Type.Object(
           {
@@ -124,7 +133,7 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
           },
           closed,
         ),
-        response: answers({ 200: page(ref(Allocation)) }),
+        response: { 200: page(Allocation) },
       },
     },
     async (request) => {
@@ -144,13 +153,14 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
   app.get(
     '/v1/allocations/:address',
     {
-      config: reading,
+      config: { ...reading, problems: ['allocation_not_found'] },
       schema: {
         tags: ['allocations'],
+        operationId: 'getAllocation',
         summary: 'Who has an address now',
         params: ofAddress,
         querystring: Type.Object({}, closed),
-        response: answers({ 200: ref(Allocation) }),
+        response: { 200: withEtag(ref(Allocation)) },
       },
     },
     async (request, reply) => {
@@ -176,14 +186,15 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
   app.delete(
     '/v1/allocations/:address',
     {
-      config: { access: ['admin'] },
+      config: releasers,
       schema: {
         tags: ['allocations'],
+        operationId: 'releaseAddress',
         summary: 'Release an address: it rests in quarantine',
         params: ofAddress,
         querystring: releasing,
         headers: ifMatchHeader,
-        response: answers({ 200: ref(Allocation) }),
+        response: { 200: withEtag(ref(Allocation)) },
       },
     },
     async (request, reply) =>
@@ -193,14 +204,15 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
   app.delete(
     '/v1/nodes/:name/allocation',
     {
-      config: { access: ['admin'] },
+      config: releasers,
       schema: {
         tags: ['allocations'],
+        operationId: 'releaseNode',
         summary: "Release a node's address: it rests in quarantine",
         params: Type.Object({ name: NodeName }, closed),
         querystring: releasing,
         headers: ifMatchHeader,
-        response: answers({ 200: ref(Allocation) }),
+        response: { 200: withEtag(ref(Allocation)) },
       },
     },
     async (request, reply) =>

@@ -1,9 +1,11 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import { Problem } from '../../core/errors.js'
 import { closed } from '../../schemas/common.js'
-import { answers } from '../problems.js'
 
-const Health = Type.Object({ status: Type.Literal('ok') }, closed)
+const Health = Type.Object(
+  { status: Type.Literal('ok') },
+  { ...closed, description: 'All is well.', examples: [{ status: 'ok' }] },
+)
 
 const nothing = Type.Object({}, closed)
 
@@ -19,10 +21,11 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
       ...open,
       schema: {
         tags: ['health'],
+        operationId: 'livez',
         summary: 'The process lives',
         security: [],
         querystring: nothing,
-        response: answers({ 200: Health }),
+        response: { 200: Health },
       },
     },
     async () => ({ status: 'ok' as const }),
@@ -31,12 +34,14 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
     '/readyz',
     {
       ...open,
+      config: { ...open.config, problems: ['store_unavailable'] },
       schema: {
         tags: ['health'],
+        operationId: 'readyz',
         summary: 'The database is reached, and at the right version',
         security: [],
         querystring: nothing,
-        response: answers({ 200: Health }),
+        response: { 200: Health },
       },
     },
     async () => {

@@ -2,14 +2,13 @@ import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typ
 import { invalidField } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/ip.js'
 import * as nodes from '../../domain/nodes.js'
-import { AllocationState } from '../../schemas/allocation.js'
+import { Nothing, withEtag } from '../../schemas/answer.js'
 import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref } from '../../schemas/common.js'
-import { Node, NodePatch } from '../../schemas/node.js'
+import { Node, NodePatch, NodeState } from '../../schemas/node.js'
 import type { NodeFilter } from '../../store/nodes.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isText, toPage } from '../page.js'
-import { answers, Nothing } from '../problems.js'
 import type { Services } from '../services.js'
 
 const named = Type.Object({ name: NodeName }, closed)
@@ -21,6 +20,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       config: { access: ['admin', 'auditor'] },
       schema: {
         tags: ['nodes'],
+        operationId: 'listNodes',
         summary: 'List nodes by name',
         querystring: Type.Object(
           {
@@ -30,12 +30,12 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
             ),
             displayIp: Type.Optional(Address),
             uniqueIp: Type.Optional(Address),
-            state: Type.Optional(AllocationState),
+            state: Type.Optional(NodeState),
             label: Type.Optional(Type.String({ maxLength: 400, format: 'text', description: '`key=value`' })),
           },
           closed,
         ),
-        response: answers({ 200: page(ref(Node)) }),
+        response: { 200: page(Node) },
       },
     },
     async (request) => {
@@ -56,13 +56,14 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.get(
     '/v1/nodes/:name',
     {
-      config: { access: ['admin', 'auditor', 'join'] },
+      config: { access: ['admin', 'auditor', 'join'], problems: ['node_not_found'] },
       schema: {
         tags: ['nodes'],
+        operationId: 'getNode',
         summary: 'Get a node',
         params: named,
         querystring: Type.Object({}, closed),
-        response: answers({ 200: ref(Node) }),
+        response: { 200: withEtag(ref(Node)) },
       },
     },
     async (request, reply) => {
@@ -75,15 +76,16 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.patch(
     '/v1/nodes/:name',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], problems: ['node_not_found', 'precondition_failed'] },
       schema: {
         tags: ['nodes'],
+        operationId: 'patchNode',
         summary: 'Change what people see of a node',
         params: named,
         querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
         headers: ifMatchHeader,
         body: NodePatch,
-        response: answers({ 200: ref(Node) }),
+        response: { 200: withEtag(ref(Node)) },
       },
     },
     async (request, reply) => {
@@ -97,9 +99,10 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.delete(
     '/v1/nodes/:name',
     {
-      config: { access: ['admin'] },
+      config: { access: ['admin'], problems: ['node_not_found', 'node_still_registered', 'precondition_failed'] },
       schema: {
         tags: ['nodes'],
+        operationId: 'deleteNode',
         summary: 'Release what a node holds, and forget it',
         params: named,
         querystring: Type.Object(
@@ -110,7 +113,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
           closed,
         ),
         headers: ifMatchHeader,
-        response: answers({ 204: Nothing }),
+        response: { 204: Nothing },
       },
     },
     async (request, reply) => {

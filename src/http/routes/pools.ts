@@ -1,12 +1,12 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import * as pools from '../../domain/pools.js'
 import * as reservations from '../../domain/reservations.js'
+import { Nothing, withEtag, withLocation } from '../../schemas/answer.js'
 import { closed, DryRun, ifMatchHeader, PoolName, page, pageQuery, ref } from '../../schemas/common.js'
 import { NewPool, NewReservation, Pool, PoolPatch, Reservation } from '../../schemas/pool.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAddressText, isText, toPage } from '../page.js'
-import { answers, Nothing } from '../problems.js'
 import type { Services } from '../services.js'
 
 const named = Type.Object({ name: PoolName }, closed)
@@ -19,13 +19,24 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.post(
     '/v1/pools',
     {
-      config: changing,
+      config: {
+        ...changing,
+        problems: [
+          'pool_exists',
+          'pool_overlap',
+          'cidr_not_usable',
+          'reservation_overlap',
+          'reservation_outside_pool',
+          'invalid_range',
+        ],
+      },
       schema: {
         tags: ['pools'],
+        operationId: 'createPool',
         summary: 'Make a pool',
         querystring: change,
         body: NewPool,
-        response: answers({ 201: ref(Pool) }),
+        response: { 201: withLocation(withEtag(ref(Pool))) },
       },
     },
     async (request, reply) => {
@@ -41,9 +52,10 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       config: reading,
       schema: {
         tags: ['pools'],
+        operationId: 'listPools',
         summary: 'List pools by name, with their utilization',
         querystring: listing,
-        response: answers({ 200: page(ref(Pool)) }),
+        response: { 200: page(Pool) },
       },
     },
     async (request) => {
@@ -62,13 +74,14 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.get(
     '/v1/pools/:name',
     {
-      config: reading,
+      config: { ...reading, problems: ['pool_not_found'] },
       schema: {
         tags: ['pools'],
+        operationId: 'getPool',
         summary: 'Get a pool',
         params: named,
         querystring: Type.Object({}, closed),
-        response: answers({ 200: ref(Pool) }),
+        response: { 200: withEtag(ref(Pool)) },
       },
     },
     async (request, reply) => {
@@ -81,15 +94,16 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.patch(
     '/v1/pools/:name',
     {
-      config: changing,
+      config: { ...changing, problems: ['pool_not_found', 'pool_overlap', 'precondition_failed', 'cidr_not_usable'] },
       schema: {
         tags: ['pools'],
+        operationId: 'patchPool',
         summary: 'Change a pool; its CIDR can only grow around itself',
         params: named,
         querystring: change,
         headers: ifMatchHeader,
         body: PoolPatch,
-        response: answers({ 200: ref(Pool) }),
+        response: { 200: withEtag(ref(Pool)) },
       },
     },
     async (request, reply) => {
@@ -104,14 +118,15 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.delete(
     '/v1/pools/:name',
     {
-      config: changing,
+      config: { ...changing, problems: ['pool_not_found', 'pool_in_use', 'precondition_failed'] },
       schema: {
         tags: ['pools'],
+        operationId: 'deletePool',
         summary: 'Remove a pool that nobody uses',
         params: named,
         querystring: change,
         headers: ifMatchHeader,
-        response: answers({ 204: Nothing }),
+        response: { 204: Nothing },
       },
     },
     async (request, reply) => {
@@ -123,14 +138,24 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.post(
     '/v1/pools/:name/reservations',
     {
-      config: changing,
+      config: {
+        ...changing,
+        problems: [
+          'pool_not_found',
+          'address_in_use',
+          'reservation_overlap',
+          'reservation_outside_pool',
+          'invalid_range',
+        ],
+      },
       schema: {
         tags: ['pools'],
+        operationId: 'createReservation',
         summary: 'Keep addresses out of allocation',
         params: named,
         querystring: change,
         body: NewReservation,
-        response: answers({ 201: ref(Reservation) }),
+        response: { 201: withLocation(ref(Reservation)) },
       },
     },
     async (request, reply) => {
@@ -144,13 +169,14 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.get(
     '/v1/pools/:name/reservations',
     {
-      config: reading,
+      config: { ...reading, problems: ['pool_not_found'] },
       schema: {
         tags: ['pools'],
+        operationId: 'listReservations',
         summary: "List a pool's reservations by address",
         params: named,
         querystring: listing,
-        response: answers({ 200: page(ref(Reservation)) }),
+        response: { 200: page(Reservation) },
       },
     },
     async (request) => {
@@ -171,13 +197,14 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.delete(
     '/v1/pools/:name/reservations/:id',
     {
-      config: changing,
+      config: { ...changing, problems: ['pool_not_found', 'reservation_not_found'] },
       schema: {
         tags: ['pools'],
+        operationId: 'deleteReservation',
         summary: 'Give reserved addresses back to the pool',
-        params: Type.Object({ name: PoolName, id: Type.String({ maxLength: 64 }) }, closed),
+        params: Type.Object({ name: PoolName, id: Type.String({ maxLength: 64, examples: ['3'] }) }, closed),
         querystring: change,
-        response: answers({ 204: Nothing }),
+        response: { 204: Nothing },
       },
     },
     async (request, reply) => {
