@@ -1,12 +1,27 @@
 import { execFileSync, spawn } from 'node:child_process'
-import { closeSync, existsSync, mkdtempSync, openSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
+import {
+  closeSync,
+  existsSync,
+  mkdirSync,
+  mkdtempSync,
+  openSync,
+  readFileSync,
+  rmSync,
+  symlinkSync,
+  writeFileSync,
+} from 'node:fs'
 import { tmpdir } from 'node:os'
-import { join } from 'node:path'
-import { fileURLToPath } from 'node:url'
+import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
+import { readScript } from '../../src/integrations/join/script.js'
 import { type KeadmKind, writeKeadm } from './keadm.js'
 
-export const SCRIPT = fileURLToPath(new URL('../../join/join.sh', import.meta.url))
+const scriptFolder = mkdtempSync(join(tmpdir(), 'join-script-'))
+process.on('exit', () => rmSync(scriptFolder, { recursive: true, force: true }))
+
+/** The script as a device gets it. */
+export const SCRIPT = join(scriptFolder, 'join.sh')
+writeFileSync(SCRIPT, await readScript())
 
 /** A token that is in no service, of the form that services give. */
 export const TOKEN = 'join_0123456789abcdefghijklmnopqrstuvwxyzABCDEF'
@@ -17,7 +32,10 @@ export type Client = 'curl' | 'wget' | 'busybox wget' | 'none'
 export const SHELLS: Shell[] = ['dash', 'busybox', 'bash']
 export const CLIENTS = ['curl', 'wget'] as const
 
-const TOOLS = 'awk cat chmod cut date env grep id mktemp od rm sed sleep sort tr uname'.split(' ')
+const TOOLS = (
+  'awk cat chmod cp cut date env grep id mkdir mktemp mv nohup od openssl readlink rm rmdir sed sha256sum sleep sort ' +
+  'timeout tr uname'
+).split(' ')
 const NETWORK_TOOLS = ['ip', 'route', 'ifconfig']
 
 /** The full path of a program, or null where this machine has none. */
@@ -63,7 +81,8 @@ export interface DeviceOptions {
 
 /**
  * A folder that stands for an edge device: a PATH with nothing but the tools it should have (busybox's own, where the shell is
- * busybox), the HTTP client, and a stand-in keadm. No edgecore.yaml until a test writes one at `config`.
+ * busybox), the HTTP client, and a stand-in keadm. Its folder
+ * is the root of its file system. No edgecore.yaml until a test writes one at `config`.
  */
 export function makeDevice(t: Test, options: DeviceOptions = {}) {
   const { shell = 'dash', client = 'curl', keadm = 'set', stubs = {}, without = [] } = options
@@ -72,7 +91,7 @@ export function makeDevice(t: Test, options: DeviceOptions = {}) {
   const bin = join(folder, 'bin')
   const temporary = join(folder, 'tmp')
   execFileSync('mkdir', [bin, temporary])
-  const config = join(folder, 'edgecore.yaml')
+  const config = join(folder, 'etc/kubeedge/config/edgecore.yaml')
   const record = join(folder, 'keadm.args')
   const applets = shell === 'busybox' ? execFileSync('busybox', ['--list'], { encoding: 'utf8' }).split('\n') : []
 
@@ -93,7 +112,7 @@ export function makeDevice(t: Test, options: DeviceOptions = {}) {
     argv.push(...(piped === undefined ? [SCRIPT] : ['-s', '--']), ...args)
     const child = spawn(find(argv[0]!)!, argv.slice(1), {
       cwd: folder,
-      env: { PATH: bin, HOME: folder, TMPDIR: temporary, EDGE_IPAM_EDGECORE_CONFIG: config, ...env },
+      env: { PATH: bin, HOME: folder, TMPDIR: temporary, EDGE_IPAM_ROOT: folder, ...env },
       stdio: ['pipe', 'pipe', 'pipe'],
     })
     onStart?.(child.pid!)
@@ -137,11 +156,12 @@ export function makeDevice(t: Test, options: DeviceOptions = {}) {
       execFileSync('mkfifo', [join(folder, name)])
       return { open: () => closeSync(openSync(join(folder, name), 'w')) }
     },
-    /** An edgecore.yaml as keadm writes it, with this address. */
-    writeConfig(address: string) {
+    /** An edgecore.yaml as keadm writes it, with this address and name. */
+    writeConfig(address: string, name = 'edge-1') {
+      mkdirSync(dirname(config), { recursive: true })
       writeFileSync(
         config,
-        `modules:\n  edged:\n    hostnameOverride: edge\n    nodeIP: ${address}\n  edgeHub:\n    enable: true\n`,
+        `modules:\n  edgeHub:\n    enable: true\n  edged:\n    hostnameOverride: ${name}\n    nodeIP: ${address}\n`,
       )
     },
     /** Seconds of every pause so far; for a stand-in \`sleep\` that notes them in \`$HOME/pauses\`. */

@@ -30,9 +30,12 @@ export const text =
 /** The connection is cut without an answer. */
 export const cut: Answer = (response) => response.socket?.destroy()
 
+const unknownNode = problem(404, 'node_not_found', 'There is no such node, or it holds no address.')
+
 /**
  * A server that gives the answers one after the other (the last one again and again), and keeps what it was asked. For the
- * script's behaviour when a service is in trouble, which a healthy one cannot be asked for.
+ * script's behaviour when a service is in trouble, which a healthy one cannot be asked for. It knows no node: the question
+ * that comes before each allocation is answered so, and not kept.
  */
 export async function startTrouble(t: Test, answers: Answer[], port = 0) {
   const seen: Seen[] = []
@@ -41,6 +44,7 @@ export async function startTrouble(t: Test, answers: Answer[], port = 0) {
     request.on('data', (part) => parts.push(part))
     request.on('end', () => {
       const { method = '', url = '', headers } = request
+      if (method === 'GET' && /^\/v1\/nodes\/[^/]*$/.test(url)) return unknownNode(response, seen[0]!)
       const entry = { method, url, headers, body: Buffer.concat(parts).toString() }
       const answer = answers[Math.min(seen.length, answers.length - 1)]!
       seen.push(entry)

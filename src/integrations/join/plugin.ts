@@ -1,16 +1,13 @@
-import { readFile } from 'node:fs/promises'
 import type { FastifyPluginAsync } from 'fastify'
-
-/** From both `src/integrations/join` and `dist/integrations/join`. */
-const SCRIPT = new URL('../../../join/join.sh', import.meta.url)
+import { readScript } from './script.js'
 
 /**
  * `GET /join.sh`: the script that a device runs to join with a unique IP. Open without a token, and the same for everybody:
- * nothing is filled in, so nothing in it can be secret. Registration fails if the file is not there, so that a package
- * without it is noticed at the start and not by the first device.
+ * nothing is filled in, so nothing in it can be secret. Registration fails if a part is not there, so that a package without
+ * it is noticed at the start and not by the first device.
  */
 export const joinScript: FastifyPluginAsync = async (app) => {
-  const script = await readFile(SCRIPT, 'utf8')
+  const script = await readScript()
 
   app.get(
     '/join.sh',
@@ -18,6 +15,7 @@ export const joinScript: FastifyPluginAsync = async (app) => {
       config: { access: 'open', doors: ['join'] },
       schema: {
         tags: ['join'],
+        operationId: 'joinScript',
         summary: 'The join script',
         description:
           'A POSIX shell script that asks for the unique IP of a node (retrying), and runs `keadm join` with it. ' +
