@@ -19,10 +19,7 @@ import {
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { assertMayName, type Context, signatureOf } from './context.js'
-
-/** Says which allocation is meant, by its sequence; undefined: whichever there is. */
-export type Meant = ((sequence: number) => boolean) | undefined
+import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
 
 /** What became of a wish: the allocation, and whether it is new. */
 export interface Granted {

@@ -18,6 +18,9 @@ export interface Caller {
   limited: boolean
 }
 
+/** Says which version of a thing is meant; undefined: whichever there is. */
+export type Meant = ((version: number | string) => boolean) | undefined
+
 /** All that a use case may touch. No clock: time is the database's. */
 export interface Context {
   db: Executor

@@ -9,7 +9,7 @@ import * as store from '../store/nodes.js'
 import { poolStateOf } from '../store/pools.js'
 import { transaction, withRetries } from '../store/transaction.js'
 import { allocate, releaseLocked } from './allocations.js'
-import { assertMayName, type Context, signatureOf } from './context.js'
+import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
 
 export async function listNodes(
   context: Context,
@@ -31,15 +31,10 @@ export async function getNode(context: Context, name: string): Promise<store.Nod
  * Changes what people see of a node: display IP, labels (merged; null takes one away).
  * @throws Problem node_not_found, precondition_failed
  */
-export function patchNode(
-  context: Context,
-  name: string,
-  patch: NodePatch,
-  meant: ((revision: number) => boolean) | undefined,
-): Promise<store.NodeRow> {
+export function patchNode(context: Context, name: string, patch: NodePatch, meant: Meant): Promise<store.NodeRow> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
-    expect(node, meant)
+    expect(node && (await store.findNode(trx, name)), meant)
     if (!node) throw nodeNotFound()
     const change: store.NodeChange = {}
     if (patch.displayIp !== undefined) change.displayIp = patch.displayIp && canonicalAddress(patch.displayIp)
@@ -63,17 +58,13 @@ function mergeLabels(old: Record<string, string>, patch: Record<string, string |
  * Releases what a node holds, and forgets the node: a later one of its name gets nothing back. The history stays.
  * @throws Problem node_not_found, node_still_registered, precondition_failed
  */
-export function deleteNode(
-  context: Context,
-  name: string,
-  wish: { meant: ((revision: number) => boolean) | undefined; force: boolean },
-): Promise<void> {
+export function deleteNode(context: Context, name: string, wish: { meant: Meant; force: boolean }): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
-    expect(node, wish.meant)
-    if (!node) throw nodeNotFound()
-    const row = (await store.findNode(trx, name))!
-    const held = await lockAllocationByNode(trx, name)
+    const held = node && (await lockAllocationByNode(trx, name))
+    const row = node && (await store.findNode(trx, name))
+    expect(row, wish.meant)
+    if (!row) throw nodeNotFound()
     if (held && held.state !== 'quarantined') {
       if (held.state === 'registered' && !wish.force) {
         throw new Problem(
@@ -96,16 +87,18 @@ export function deleteNode(
 /**
  * Cloudcore's word that a node has joined. With `allocate`, a node that nobody announced gets an address first. A
  * reported IP that is not the unique IP is drift: stored and audited, never an error.
- * @throws Problem node_not_found, pool_not_active (its pool is disabled), and those of allocate()
+ * @throws Problem node_not_found, precondition_failed (it holds nothing, or another allocation than was meant),
+ *   pool_not_active (its pool is disabled), and those of allocate()
  */
 export async function register(
   context: Context,
   name: string,
   report: Registration,
-  wish: { allocate: boolean },
+  wish: { allocate: boolean; meant: Meant },
 ): Promise<UniqueIp> {
   const reportedIp = report.reportedIp && canonicalAddress(report.reportedIp)
   const before = await withRetries(() => store.findNode(context.db, name))
+  if (wish.meant && !(before?.sequence != null && wish.meant(before.sequence))) throw stale()
   if (before?.address != null && nothingToTell(before, report.nodeUid, reportedIp)) return toUniqueIp(before)
   if (before?.address == null && wish.allocate) {
     const { nodeUid } = report
@@ -116,7 +109,8 @@ export async function register(
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
     const held = node && (await lockAllocationByNode(trx, name))
-    if (!held || held.state === 'quarantined') throw nodeNotFound()
+    if (!held || held.state === 'quarantined') throw wish.meant ? stale() : nodeNotFound()
+    if (wish.meant && !wish.meant(held.sequence)) throw stale()
     if (held.state === 'allocated') {
       const pool = await poolStateOf(trx, held.pool_id)
       if (pool.state === 'disabled') {
@@ -206,10 +200,20 @@ function toUniqueIp(row: store.NodeRow): UniqueIp {
   return { nodeName: row.name, uniqueIp: canonicalAddress(row.address!), sequence: row.sequence! }
 }
 
-function expect(node: { revision: number } | undefined, meant: ((revision: number) => boolean) | undefined): void {
-  if (meant && !(node && meant(node.revision))) {
-    throw new Problem('precondition_failed', 'The node is not as If-Match says. Read it again.')
-  }
+/**
+ * What a node's ETag shows: another one whenever what is told of the node is another. What it holds changes without a
+ * change of the node itself, so the allocation is part of it.
+ */
+export function versionOf({ revision, sequence, state }: store.NodeRow): string {
+  return [revision, sequence, state].filter((part) => part !== null).join('-')
+}
+
+function expect(row: store.NodeRow | undefined, meant: Meant): void {
+  if (meant && !(row && meant(versionOf(row)))) throw stale()
+}
+
+function stale(): Problem {
+  return new Problem('precondition_failed', 'The node is not as If-Match says. Read it again.')
 }
 
 function nodeNotFound(): Problem {

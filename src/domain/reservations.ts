@@ -13,10 +13,10 @@ import { type Range, RangeSet } from '../core/range-set.js'
 import type { NewReservation, Reservation } from '../schemas/pool.js'
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
-import { lockPool, poolByName } from '../store/pools.js'
+import { lockPool, poolByName, touchPool } from '../store/pools.js'
 import * as store from '../store/reservations.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { type Context, signatureOf } from './context.js'
+import { type Context, type Meant, signatureOf } from './context.js'
 
 /**
  * Keeps addresses out of allocation. Those in quarantine may be reserved, those in use may not.
@@ -27,6 +27,7 @@ export function createReservation(context: Context, poolName: string, wish: NewR
     const locked = await lockPool(trx, poolName)
     if (!locked) throw poolNotFound(poolName)
     const reservation = await reserve(trx, { ...locked, name: poolName, cidr: parseCidr(locked.cidr) }, wish, '')
+    await touchPool(trx, locked.id)
     await writeAudit(trx, {
       ...signatureOf(context),
       action: 'reservation.created',
@@ -37,17 +38,23 @@ export function createReservation(context: Context, poolName: string, wish: NewR
   })
 }
 
-/** @throws Problem pool_not_found, reservation_not_found */
-export function deleteReservation(context: Context, poolName: string, id: string): Promise<void> {
+/** @throws Problem pool_not_found, reservation_not_found, precondition_failed */
+export function deleteReservation(context: Context, poolName: string, id: string, meant: Meant): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const locked = await lockPool(trx, poolName)
+    const isId = /^[1-9]\d{0,15}$/.test(id)
+    const row = locked && isId ? await store.findReservation(trx, locked.id, Number(id)) : undefined
+    // A reservation never changes, so its id is its version.
+    if (meant && !(row && meant(row.id))) {
+      throw new Problem('precondition_failed', 'No such reservation is there any more.')
+    }
     if (!locked) throw poolNotFound(poolName)
-    const row = /^[1-9]\d{0,15}$/.test(id) ? await store.findReservation(trx, locked.id, Number(id)) : undefined
     if (!row) throw new Problem('reservation_not_found', `Pool ${poolName} has no reservation of this id.`)
     const cidr = parseCidr(locked.cidr)
     const reserved = RangeSet.of({ first: parseAddress(row.start).value, last: parseAddress(row.end).value })
     const [part] = reserved.intersect(RangeSet.of(usableRange(cidr))).ranges
     await store.deleteReservation(trx, locked.id, row.id, part ? rangeText(cidr, part) : null)
+    await touchPool(trx, locked.id)
     const before = { ...toReservation(row) }
     await writeAudit(trx, { ...signatureOf(context), action: 'reservation.deleted', pool: poolName, before })
   })

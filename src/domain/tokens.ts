@@ -5,7 +5,7 @@ import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import * as store from '../store/tokens.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { type Context, signatureOf } from './context.js'
+import { type Context, type Meant, signatureOf } from './context.js'
 
 /** A secret has 256 random bits, so its plain hash tells nobody anything; a slow hash is for what people choose. */
 export function digestOf(secret: string): Buffer {
@@ -69,10 +69,15 @@ export async function listTokens(
   return rows.map((row) => ({ token: toToken(row), key: { createdAt: row.sort, id: row.id } }))
 }
 
-/** From now on nobody gets in with it: here at once, on other replicas within a second. @throws Problem token_not_found */
-export function deleteToken(context: Context, id: string): Promise<void> {
+/**
+ * From now on nobody gets in with it: here at once, on other replicas within a second.
+ * @throws Problem token_not_found, precondition_failed
+ */
+export function deleteToken(context: Context, id: string, meant: Meant): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const row = await store.deleteToken(trx, id)
+    // What may be done with a token never changes, so its id is its version.
+    if (meant && !(row && meant(row.id))) throw new Problem('precondition_failed', 'No such token is there any more.')
     if (!row) throw tokenNotFound()
     await writeAudit(trx, { ...signatureOf(context), action: 'token.deleted', before: { ...toToken(row) } })
   })

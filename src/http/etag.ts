@@ -1,18 +1,24 @@
+import { createHash } from 'node:crypto'
 import { invalidField } from '../core/errors.js'
 
-/** The ETag that shows a number: a sequence, or a revision. */
-export function etagOf(number: number): string {
-  return `"${number}"`
+/** The ETag of a version: a sequence, a revision, an id. */
+export function etagOf(version: number | string): string {
+  return `"${version}"`
+}
+
+/** The version of what has no number of its own: another content is another version. */
+export function versionOfContent(content: unknown): string {
+  return createHash('sha256').update(JSON.stringify(content)).digest('base64url').slice(0, 22)
 }
 
 const ETAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/
 
 /**
  * Reads an If-Match header (RFC 9110): one ETag, several, or `*`.
- * @returns whether a thing with this number is meant; undefined without a header. A weak ETag never is.
+ * @returns whether a thing of this version is meant; undefined without a header. A weak ETag never is.
  * @throws Problem validation_failed
  */
-export function meantBy(header: string | undefined): ((number: number) => boolean) | undefined {
+export function meantBy(header: string | undefined): ((version: number | string) => boolean) | undefined {
   if (header === undefined) return undefined
   let rest = header.trim()
   if (rest === '*') return () => true
@@ -26,7 +32,7 @@ export function meantBy(header: string | undefined): ((number: number) => boolea
     // An ETag may hold commas itself, and a list may have empty places (RFC 9110, 5.6.1).
     rest = rest.replace(/^[\s,]+/, '')
   } while (rest !== '')
-  return (number) => strong.has(String(number))
+  return (version) => strong.has(String(version))
 }
 
 function notEtags() {

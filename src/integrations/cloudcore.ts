@@ -2,12 +2,12 @@ import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typ
 import { uniqueIp } from '../domain/allocations.js'
 import { register } from '../domain/nodes.js'
 import { contextOf } from '../http/auth.js'
-import { etagOf } from '../http/etag.js'
+import { etagOf, meantBy } from '../http/etag.js'
 import { wantsPlainText } from '../http/plain-text.js'
 import type { Services } from '../http/services.js'
 import { Registration, UniqueIp } from '../schemas/allocation.js'
 import { jsonOrAddress, withEtag } from '../schemas/answer.js'
-import { closed, DryRun, NodeName, ref } from '../schemas/common.js'
+import { closed, DryRun, ifMatchHeader, NodeName, ref } from '../schemas/common.js'
 
 const named = Type.Object({ name: NodeName }, closed)
 
@@ -41,7 +41,7 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
     {
       config: {
         access: ['cloudcore', 'admin'],
-        problems: ['node_not_found', 'pool_not_found', 'pool_not_active', 'pool_exhausted'],
+        problems: ['node_not_found', 'pool_not_found', 'pool_not_active', 'pool_exhausted', 'precondition_failed'],
         bodyOptional: true,
       },
       schema: {
@@ -56,6 +56,7 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
           },
           closed,
         ),
+        headers: ifMatchHeader,
         body: Registration,
         response: { 200: withEtag(ref(UniqueIp)) },
       },
@@ -66,6 +67,7 @@ export const cloudcore: FastifyPluginAsyncTypebox<{ services: Services }> = asyn
     async (request, reply) => {
       const found = await register(contextOf(services, request), request.params.name, request.body, {
         allocate: request.query.allocate === true,
+        meant: meantBy(request.headers['if-match']),
       })
       reply.header('etag', etagOf(found.sequence))
       return found

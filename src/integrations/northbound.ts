@@ -1,10 +1,11 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import { canonicalAddress } from '../core/ip.js'
-import { getNode, listNodes, patchNode, toNorthboundNode } from '../domain/nodes.js'
+import { getNode, listNodes, patchNode, toNorthboundNode, versionOf } from '../domain/nodes.js'
 import { contextOf } from '../http/auth.js'
-import { meantBy } from '../http/etag.js'
+import { etagOf, meantBy } from '../http/etag.js'
 import { decodeCursor, isText, toPage } from '../http/page.js'
 import type { Services } from '../http/services.js'
+import { withEtag } from '../schemas/answer.js'
 import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref } from '../schemas/common.js'
 import { NodePatch, NorthboundNode } from '../schemas/node.js'
 import type { NodeFilter } from '../store/nodes.js'
@@ -59,10 +60,14 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
         summary: 'Get a node as people know it',
         params: named,
         querystring: Type.Object({}, closed),
-        response: { 200: ref(NorthboundNode) },
+        response: { 200: withEtag(ref(NorthboundNode)) },
       },
     },
-    async (request) => toNorthboundNode(await getNode(contextOf(services, request), request.params.name)),
+    async (request, reply) => {
+      const row = await getNode(contextOf(services, request), request.params.name)
+      reply.header('etag', etagOf(versionOf(row)))
+      return toNorthboundNode(row)
+    },
   )
 
   app.patch(
@@ -77,12 +82,14 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
         querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
         headers: ifMatchHeader,
         body: NodePatch,
-        response: { 200: ref(NorthboundNode) },
+        response: { 200: withEtag(ref(NorthboundNode)) },
       },
     },
-    async (request) => {
+    async (request, reply) => {
       const meant = meantBy(request.headers['if-match'])
-      return toNorthboundNode(await patchNode(contextOf(services, request), request.params.name, request.body, meant))
+      const row = await patchNode(contextOf(services, request), request.params.name, request.body, meant)
+      reply.header('etag', etagOf(versionOf(row)))
+      return toNorthboundNode(row)
     },
   )
 }

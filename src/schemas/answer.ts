@@ -7,7 +7,7 @@ export const Nothing = Type.Null({ description: 'Done.' })
 
 /** The answer says which version of the thing it is about. */
 export function withEtag<T extends object>(answer: T): T {
-  const ETag = { type: 'string', pattern: '^"[0-9]+"$', description: 'For `If-Match`.' }
+  const ETag = { type: 'string', pattern: '^"[^"]+"$', description: 'For `If-Match`.' }
   return { ...answer, headers: { ...headersOf(answer), ETag } }
 }
 

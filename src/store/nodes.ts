@@ -80,10 +80,10 @@ export function findNode(db: Executor, name: string): Promise<NodeRow | undefine
 export async function lockNode(
   db: Executor,
   name: string,
-): Promise<{ labels: Labels | null; reported_ip: string | null; revision: number } | undefined> {
+): Promise<{ labels: Labels | null; reported_ip: string | null } | undefined> {
   return db
     .selectFrom('nodes')
-    .select(['labels', 'reported_ip', 'revision'])
+    .select(['labels', 'reported_ip'])
     .where('name', '=', name)
     .forUpdate()
     .executeTakeFirst()

@@ -138,7 +138,13 @@ export function raw(
         method,
         path,
         agent: false,
-        headers: { authorization: `Bearer ${service.adminToken}`, ...headers },
+        headers: {
+          authorization: `Bearer ${service.adminToken}`,
+          // Node leaves it out where it thinks that no body belongs.
+          ...(body !== undefined &&
+            !('transfer-encoding' in headers) && { 'content-length': `${Buffer.byteLength(body)}` }),
+          ...headers,
+        },
       },
       (response) => {
         const chunks: Buffer[] = []

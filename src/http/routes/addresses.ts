@@ -1,8 +1,10 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import { addressAt, addressHistory } from '../../domain/audit.js'
 import { AddressAt, AuditRow } from '../../schemas/admin.js'
+import { withEtag } from '../../schemas/answer.js'
 import { Address, closed, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import { contextOf } from '../auth.js'
+import { etagOf, versionOfContent } from '../etag.js'
 import { decodeCursor, isAuditId, toPage } from '../page.js'
 import type { Services } from '../services.js'
 
@@ -20,12 +22,20 @@ export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = 
         summary: 'Who had an address at an instant, or has it now',
         params: ofAddress,
         querystring: Type.Object({ at: Type.Optional(Time) }, closed),
-        response: { 200: ref(AddressAt) },
+        response: { 200: withEtag(ref(AddressAt)) },
       },
     },
-    async (request) => {
-      const { at } = request.query
-      return addressAt(contextOf(services, request), request.params.ip, at === undefined ? undefined : new Date(at))
+    async (request, reply) => {
+      const { at: instant } = request.query
+      const found = await addressAt(
+        contextOf(services, request),
+        request.params.ip,
+        instant === undefined ? undefined : new Date(instant),
+      )
+      // The time of asking is no part of what is told.
+      const { at: _, ...told } = found
+      reply.header('etag', etagOf(versionOfContent(told)))
+      return found
     },
   )
 

@@ -3,10 +3,11 @@ import { canonicalAddress } from '../../core/ip.js'
 import { listAudit } from '../../domain/audit.js'
 import * as tokens from '../../domain/tokens.js'
 import { AuditAction, AuditRow, NewToken, Token, TokenWithSecret } from '../../schemas/admin.js'
-import { Nothing, withLocation } from '../../schemas/answer.js'
-import { Address, closed, DryRun, NodeName, page, pageQuery, ref, Time } from '../../schemas/common.js'
+import { Nothing, withEtag, withLocation } from '../../schemas/answer.js'
+import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import type { AuditFilter } from '../../store/audit.js'
 import { contextOf } from '../auth.js'
+import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAuditId, toPage } from '../page.js'
 import type { Services } from '../services.js'
 
@@ -64,12 +65,13 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
         summary: 'Make a token; its secret is shown this once',
         querystring: change,
         body: NewToken,
-        response: { 201: withLocation(ref(TokenWithSecret)) },
+        response: { 201: withLocation(withEtag(ref(TokenWithSecret))) },
       },
     },
     async (request, reply) => {
       const token = await tokens.createToken(contextOf(services, request), request.body, new Date())
-      reply.code(201).header('location', `/v1/tokens/${token.id}`).header('cache-control', 'no-store')
+      reply.code(201).header('etag', etagOf(token.id)).header('location', `/v1/tokens/${token.id}`)
+      reply.header('cache-control', 'no-store')
       return token
     },
   )
@@ -109,27 +111,33 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
         summary: 'Get a token, without its secret',
         params: ofToken,
         querystring: Type.Object({}, closed),
-        response: { 200: ref(Token) },
+        response: { 200: withEtag(ref(Token)) },
       },
     },
-    async (request) => tokens.getToken(contextOf(services, request), request.params.id),
+    async (request, reply) => {
+      const token = await tokens.getToken(contextOf(services, request), request.params.id)
+      reply.header('etag', etagOf(token.id))
+      return token
+    },
   )
 
   app.delete(
     '/v1/tokens/:id',
     {
-      config: { access: ['admin'], problems: ['token_not_found'] },
+      config: { access: ['admin'], problems: ['token_not_found', 'precondition_failed'] },
       schema: {
         tags: ['tokens'],
         operationId: 'deleteToken',
         summary: 'Revoke a token',
         params: ofToken,
         querystring: change,
+        headers: ifMatchHeader,
         response: { 204: Nothing },
       },
     },
     async (request, reply) => {
-      await tokens.deleteToken(contextOf(services, request), request.params.id)
+      const meant = meantBy(request.headers['if-match'])
+      await tokens.deleteToken(contextOf(services, request), request.params.id, meant)
       services.authenticator.forget()
       return reply.code(204).send(null)
     },

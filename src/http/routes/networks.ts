@@ -1,8 +1,10 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import { getNetworks, putNetworks } from '../../domain/networks.js'
-import { closed, DryRun, ref } from '../../schemas/common.js'
+import { withEtag } from '../../schemas/answer.js'
+import { closed, DryRun, ifMatchHeader, ref } from '../../schemas/common.js'
 import { Networks } from '../../schemas/network.js'
 import { contextOf } from '../auth.js'
+import { etagOf, meantBy, versionOfContent } from '../etag.js'
 import type { Services } from '../services.js'
 
 export const networkRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
@@ -15,25 +17,39 @@ export const networkRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = 
         operationId: 'getNetworks',
         summary: "The cluster's own networks, which no pool may overlap",
         querystring: Type.Object({}, closed),
-        response: { 200: ref(Networks) },
+        response: { 200: withEtag(ref(Networks)) },
       },
     },
-    async (request) => getNetworks(contextOf(services, request)),
+    async (request, reply) => {
+      const networks = await getNetworks(contextOf(services, request))
+      reply.header('etag', etagOf(versionOfContent(networks)))
+      return networks
+    },
   )
 
   app.put(
     '/v1/networks',
     {
-      config: { access: ['admin'], problems: ['pool_overlap'] },
+      config: { access: ['admin'], problems: ['pool_overlap', 'precondition_failed'] },
       schema: {
         tags: ['pools'],
         operationId: 'putNetworks',
         summary: "Declare the cluster's networks, in the place of all declared before",
         querystring: Type.Object({ dryRun: Type.Optional(DryRun) }, closed),
+        headers: ifMatchHeader,
         body: Networks,
-        response: { 200: ref(Networks) },
+        response: { 200: withEtag(ref(Networks)) },
       },
     },
-    async (request) => putNetworks(contextOf(services, request), request.body),
+    async (request, reply) => {
+      const meant = meantBy(request.headers['if-match'])
+      const networks = await putNetworks(
+        contextOf(services, request),
+        request.body,
+        meant && ((there) => meant(versionOfContent(there))),
+      )
+      reply.header('etag', etagOf(versionOfContent(networks)))
+      return networks
+    },
   )
 }

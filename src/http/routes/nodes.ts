@@ -68,7 +68,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       const row = await nodes.getNode(contextOf(services, request), request.params.name)
-      reply.header('etag', etagOf(row.revision))
+      reply.header('etag', etagOf(nodes.versionOf(row)))
       return nodes.toNode(row)
     },
   )
@@ -91,7 +91,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     async (request, reply) => {
       const meant = meantBy(request.headers['if-match'])
       const row = await nodes.patchNode(contextOf(services, request), request.params.name, request.body, meant)
-      reply.header('etag', etagOf(row.revision))
+      reply.header('etag', etagOf(nodes.versionOf(row)))
       return nodes.toNode(row)
     },
   )

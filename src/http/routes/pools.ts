@@ -94,7 +94,10 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.patch(
     '/v1/pools/:name',
     {
-      config: { ...changing, problems: ['pool_not_found', 'pool_overlap', 'precondition_failed', 'cidr_not_usable'] },
+      config: {
+        ...changing,
+        problems: ['pool_not_found', 'pool_overlap', 'address_in_use', 'precondition_failed', 'cidr_not_usable'],
+      },
       schema: {
         tags: ['pools'],
         operationId: 'patchPool',
@@ -155,13 +158,14 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
         params: named,
         querystring: change,
         body: NewReservation,
-        response: { 201: withLocation(ref(Reservation)) },
+        response: { 201: withLocation(withEtag(ref(Reservation))) },
       },
     },
     async (request, reply) => {
       const { name } = request.params
       const reservation = await reservations.createReservation(contextOf(services, request), name, request.body)
-      reply.code(201).header('location', `/v1/pools/${name}/reservations/${reservation.id}`)
+      reply.code(201).header('etag', etagOf(reservation.id))
+      reply.header('location', `/v1/pools/${name}/reservations/${reservation.id}`)
       return reservation
     },
   )
@@ -197,19 +201,21 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
   app.delete(
     '/v1/pools/:name/reservations/:id',
     {
-      config: { ...changing, problems: ['pool_not_found', 'reservation_not_found'] },
+      config: { ...changing, problems: ['pool_not_found', 'reservation_not_found', 'precondition_failed'] },
       schema: {
         tags: ['pools'],
         operationId: 'deleteReservation',
         summary: 'Give reserved addresses back to the pool',
         params: Type.Object({ name: PoolName, id: Type.String({ maxLength: 64, examples: ['3'] }) }, closed),
         querystring: change,
+        headers: ifMatchHeader,
         response: { 204: Nothing },
       },
     },
     async (request, reply) => {
       const { name, id } = request.params
-      await reservations.deleteReservation(contextOf(services, request), name, id)
+      const meant = meantBy(request.headers['if-match'])
+      await reservations.deleteReservation(contextOf(services, request), name, id, meant)
       return reply.code(204).send(null)
     },
   )
