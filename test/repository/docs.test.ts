@@ -6,7 +6,7 @@ import { promisify } from 'node:util'
 import t, { type Test } from 'tap'
 import { writeKeadm } from '../join/keadm.js'
 import { startService } from '../support/service.js'
-import { type Example, examplesOf, markdownFiles, readText } from './markdown.js'
+import { type Example, examplesOf, markdownFiles, otherCommands, readText, runningTests } from './markdown.js'
 
 const documented = 'http://127.0.0.1:8080'
 const separator = '\n-- next --\n'
@@ -21,6 +21,34 @@ for (const file of markdownFiles) {
     }
   })
 }
+
+// Commands that no test runs as they stand, and why.
+const notRun: [command: RegExp, why: string][] = [
+  [/^npm start$/, 'test/repository/start.test.ts runs it, with a port and a folder of its own'],
+  [/^npm test( -- .*)?$/, 'it is what runs this'],
+  [/^npm run format$/, 'it writes into the checkout; npm test has the same check'],
+  [/^docker /, 'needs a container engine; test/repository/dockerfile.test.ts does what it can without'],
+  [/^curl -fsSL https:\/\/ipam\.example\.com\/join\.sh \| /, 'for a device: test/join does it on stand-ins'],
+]
+
+t.test('every command of the documents is run by a test, or there is a reason why not', async (t) => {
+  const commands = markdownFiles.flatMap((file) => otherCommands(readText(file)).map((command) => ({ file, command })))
+  t.strictSame(
+    commands.filter(({ command }) => !notRun.some(([pattern]) => pattern.test(command))),
+    [],
+  )
+  for (const [pattern, why] of notRun) {
+    t.ok(
+      commands.some(({ command }) => pattern.test(command)),
+      `${pattern} is still needed: ${why}`,
+    )
+  }
+  for (const file of markdownFiles) {
+    for (const test of runningTests(readText(file))) {
+      t.match(readText(test), `blocksRunIn('${test}'`, `${test} runs the blocks of ${file} that name it`)
+    }
+  }
+})
 
 /** Runs the blocks of one file in one shell against a fresh service, as a reader would who follows it from the top. */
 async function run(t: Test, examples: Example[]): Promise<string[]> {

@@ -28,15 +28,52 @@ export interface Example {
   output: string | null
 }
 
+interface Block {
+  /** The comment in the line before it, if it has one. */
+  mark: string | undefined
+  language: string
+  text: string
+}
+
+function blocksOf(markdown: string): Block[] {
+  return [...markdown.matchAll(/^(?:<!-- (.*) -->\n)?```(\w*)\n([\s\S]*?)^```$/gm)].map(([, mark, language, text]) => ({
+    mark,
+    language: language!,
+    text: text!,
+  }))
+}
+
 /** The blocks after `<!-- run -->`, each with the block after the `<!-- output -->` that follows it. */
 export function examplesOf(markdown: string): Example[] {
   const examples: Example[] = []
-  for (const [, mark, language, text] of markdown.matchAll(/^<!-- (.*) -->\n```(\w*)\n([\s\S]*?)^```$/gm)) {
-    if (mark === 'run' && language === 'sh') examples.push({ script: text!, output: null })
-    else if (mark === 'output' && examples.at(-1)?.output === null) examples.at(-1)!.output = text!
-    else throw new Error(`a block ${language} after <!-- ${mark} --> is neither an example nor its output`)
+  for (const { mark, language, text } of blocksOf(markdown)) {
+    if (mark === 'run' && language === 'sh') examples.push({ script: text, output: null })
+    else if (mark === 'output' && examples.at(-1)?.output === null) examples.at(-1)!.output = text
+    else if (mark !== undefined && !mark.startsWith('run in '))
+      throw new Error(`a block ${language} after <!-- ${mark} --> is neither an example nor its output`)
   }
   return examples
+}
+
+/** The blocks after `<!-- run in <test> -->`, which this test runs. */
+export function blocksRunIn(test: string, markdown: string): string[] {
+  return blocksOf(markdown)
+    .filter(({ mark }) => mark === `run in ${test}`)
+    .map(({ text }) => text)
+}
+
+/** The tests that are said to run blocks of a document. */
+export function runningTests(markdown: string): string[] {
+  return blocksOf(markdown).flatMap(({ mark }) => (mark?.startsWith('run in ') ? [mark.slice('run in '.length)] : []))
+}
+
+/** Every command of the blocks for a shell that are not marked to be run, without comments. */
+export function otherCommands(markdown: string): string[] {
+  return blocksOf(markdown)
+    .filter(({ mark, language }) => ['sh', 'bash', 'shell', 'console'].includes(language) && !mark?.startsWith('run'))
+    .flatMap(({ text }) => text.replace(/\\\n\s*/g, '').split('\n'))
+    .map((line) => line.replace(/(^|\s)#.*/, '').trim())
+    .filter((line) => line !== '')
 }
 
 /** The rows of the table whose head begins with this cell, as cells without their back-ticks. */
