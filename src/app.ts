@@ -145,12 +145,16 @@ function parseJson(body: Buffer): unknown {
 /** What is not HTTP gets an answer, too. */
 function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const problem = new Problem('validation_failed', 'The request cannot be read as HTTP.')
-  const body = JSON.stringify(problemBody(problem, requestIdOf({ headers: {} })))
-  const status = error.code === 'HPE_HEADER_OVERFLOW' ? '431 Request Header Fields Too Large' : '400 Bad Request'
+  const isTooLong = error.code === 'HPE_HEADER_OVERFLOW'
+  const problem = new Problem(
+    'validation_failed',
+    isTooLong ? 'The URL and the headers are too long together.' : 'The request cannot be read as HTTP.',
+  )
+  const requestId = requestIdOf({ headers: {} })
+  const body = JSON.stringify(problemBody(problem, requestId))
   if (socket.writable) {
     socket.write(
-      `HTTP/1.1 ${status}\r\ncontent-type: application/problem+json\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+      `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
     )
   }
   socket.destroy()

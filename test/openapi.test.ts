@@ -204,6 +204,7 @@ t.test('what the document says of the form of a text refuses nothing that the se
     'node-name': fc.stringMatching(/^[a-z0-9.-]{1,40}$/),
     'pool-name': fc.stringMatching(/^[a-z0-9-]{1,64}$/),
     glob: fc.stringMatching(/^[-.a-z0-9*?]{1,20}$/),
+    cursor: fc.stringMatching(/^[\w-]{1,40}$/),
     text: fc.string({ unit: 'binary' }),
     'date-time': fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
   }

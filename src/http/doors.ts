@@ -1,4 +1,4 @@
-import type { FastifyContextConfig, FastifyInstance, HTTPMethods } from 'fastify'
+import type { FastifyContextConfig, FastifyInstance } from 'fastify'
 import { Problem } from '../core/errors.js'
 import { sendProblem } from './errors.js'
 
@@ -26,8 +26,6 @@ function serves(door: Door, { access = [], doors = [], refused }: FastifyContext
   return access === 'open' ? doors.includes(door) : access.includes(door)
 }
 
-const methods: HTTPMethods[] = ['GET', 'HEAD', 'POST', 'PUT', 'PATCH', 'DELETE', 'OPTIONS', 'TRACE']
-
 /**
  * Has the app serve what belongs behind the door: another path is answered 404, another method of a path 405 with
  * `Allow`, both before token and body are looked at. Call it before the routes are added, and what it returns after.
@@ -45,8 +43,11 @@ export function keepTo(door: Door, app: FastifyInstance): () => void {
   })
   app.addHook('onRequest', async (request, reply) => {
     const { url, config } = request.routeOptions
-    if (!request.is404 && serves(door, config)) return
-    const allow = served.get(url ?? '')
+    // To the router "/v1/pools/" is a pool without a name.
+    const { '*': _, ...names } = request.params as Record<string, string>
+    const isNameless = Object.values(names).includes('')
+    if (!request.is404 && !isNameless && serves(door, config)) return
+    const allow = isNameless ? undefined : served.get(url ?? '')
     return sendProblem(
       reply,
       allow ? new Problem('method_not_allowed', `It takes ${allow.join(', ')}.`, { allow }) : nothingHere(),
@@ -54,7 +55,7 @@ export function keepTo(door: Door, app: FastifyInstance): () => void {
   })
   return () => {
     for (const url of served.keys()) {
-      const others = methods.filter((method) => !known.get(url)?.has(method))
+      const others = app.supportedMethods.filter((method) => !known.get(url)?.has(method))
       if (others.length === 0) continue
       app.route({
         method: others,

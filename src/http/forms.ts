@@ -6,12 +6,8 @@ const labelPart = '[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?'
 
 /** By format. A pattern here fits whatever the service takes; it may fit a little more. */
 const forms: Record<string, object> = {
-  address: {
-    minLength: 2,
-    pattern: '^[0-9A-Fa-f.:]+$',
-    description: 'An IPv4 or IPv6 address: no leading zeros, no zone, no IPv4-mapped IPv6.',
-  },
-  cidr: { minLength: 4, pattern: '^[0-9A-Fa-f.:]+/[0-9]{1,3}$', description: 'A network: no host bits set.' },
+  address: { description: 'An IPv4 or IPv6 address: no leading zeros, no zone, no IPv4-mapped IPv6.' },
+  cidr: { description: 'A network such as 10.213.0.0/16: no host bits set.' },
   'node-name': {
     minLength: 1,
     maxLength: 253,
@@ -20,6 +16,7 @@ const forms: Record<string, object> = {
   },
   'pool-name': { minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
   glob: { minLength: 1, pattern: '^[-.a-z0-9*?]+$' },
+  cursor: { minLength: 1, pattern: '^[A-Za-z0-9_-]+$' },
   text: { pattern: '^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$' },
 }
 

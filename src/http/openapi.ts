@@ -29,6 +29,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       headers: {
         'X-Request-Id': {
           description: "The request's own X-Request-Id if it had a good one; it is in the log and in the audit trail.",
+          required: true,
           schema: { type: 'string', pattern: '^[A-Za-z0-9_-]{1,128}$' },
           example: 'V1StGXR8-2s',
         },

@@ -10,6 +10,8 @@ export function encodeCursor(key: string | number | object): string {
   return Buffer.from(JSON.stringify(key)).toString('base64url')
 }
 
+export const NO_CURSOR = 'It is not a cursor of this list. Take nextCursor as it came, or leave it out.'
+
 /** @throws Problem validation_failed, unless it is a cursor of ours that fits */
 export function decodeCursor<T>(cursor: string | undefined, fits: (key: unknown) => key is T): T | null {
   if (cursor === undefined) return null
@@ -19,7 +21,7 @@ export function decodeCursor<T>(cursor: string | undefined, fits: (key: unknown)
   } catch {
     // Not ours: said below.
   }
-  throw invalidField('?cursor', 'It is not a cursor of this list. Take nextCursor as it came, or leave it out.')
+  throw invalidField('?cursor', NO_CURSOR)
 }
 
 export function isAuditId(key: unknown): key is number {

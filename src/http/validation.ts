@@ -3,6 +3,7 @@ import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastif
 import type { FieldError } from '../core/errors.js'
 import { AddressError, parseAddress, parseCidr } from '../core/ip.js'
 import { globProblem, labelProblem, nodeNameProblem, poolNameProblem } from '../core/names.js'
+import { NO_CURSOR } from './page.js'
 
 /** What is wrong with a text of this format, or null. The words reach the caller as they are. */
 export const formats: Record<string, (text: string) => string | null> = {
@@ -12,6 +13,7 @@ export const formats: Record<string, (text: string) => string | null> = {
   'pool-name': poolNameProblem,
   glob: globProblem,
   text: textProblem,
+  cursor: (text) => (/^[\w-]+$/.test(text) ? null : NO_CURSOR),
   'date-time': (text) => (isTime(text) ? null : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.'),
 }
 

@@ -58,7 +58,9 @@ export const DryRun = Type.Boolean({
 })
 export const pageQuery = {
   limit: Type.Optional(Type.Integer({ minimum: 1, maximum: 1000, default: 100 })),
-  cursor: Type.Optional(Type.String({ maxLength: 2048, description: 'The `nextCursor` of the page before.' })),
+  cursor: Type.Optional(
+    Type.String({ format: 'cursor', maxLength: 2048, description: 'The `nextCursor` of the page before.' }),
+  ),
 }
 
 /** One page of a list. */

@@ -15,6 +15,9 @@ t.test('what there is no route for is 404, whatever is asked', async (t) => {
     '/v1/pool',
 
     '/v1/pools/default/',
+    '/v1/pools/',
+    '/v1/pools//reservations',
+    '/v1/nodes//unique-ip',
     '/V1/pools',
     '/v1//pools',
     '/v1/pools/a/b',
@@ -57,7 +60,14 @@ t.test('a method that a path does not have is 405 and says which it has', async 
     t.notOk(allow.includes(method))
   }
   problem(t, await call('DELETE', '/v1/pools', '{bad'), 405, 'method_not_allowed', 'whatever the body is')
-  problem(t, await raw(service, 'TRACE', '/v1/pools'), 405, 'method_not_allowed', 'TRACE')
+  for (const method of ['TRACE', 'QUERY'])
+    problem(t, await raw(service, method, '/v1/pools'), 405, 'method_not_allowed', method)
+})
+
+t.test('what is too long to be read as HTTP is 400', async (t) => {
+  const cursor = 'x'.repeat(20_000)
+  problem(t, await raw(service, 'GET', `/v1/pools?cursor=${cursor}`), 400, 'validation_failed', 'the URL')
+  problem(t, await raw(service, 'GET', '/v1/pools', { headers: { cursor } }), 400, 'validation_failed', 'a header')
 })
 
 t.test('HEAD answers as GET does, without the body', async (t) => {

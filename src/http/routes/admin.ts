@@ -11,7 +11,10 @@ import { etagOf, meantBy } from '../etag.js'
 import { decodeCursor, isAuditId, toPage } from '../page.js'
 import type { Services } from '../services.js'
 
-const ofToken = Type.Object({ id: Type.String({ maxLength: 64, format: 'text', examples: ['a3f1c05e9b42'] }) }, closed)
+const ofToken = Type.Object(
+  { id: Type.String({ minLength: 1, maxLength: 64, format: 'text', examples: ['a3f1c05e9b42'] }) },
+  closed,
+)
 const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
 
 export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {

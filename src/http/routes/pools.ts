@@ -206,7 +206,10 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
         tags: ['pools'],
         operationId: 'deleteReservation',
         summary: 'Give reserved addresses back to the pool',
-        params: Type.Object({ name: PoolName, id: Type.String({ maxLength: 64, examples: ['3'] }) }, closed),
+        params: Type.Object(
+          { name: PoolName, id: Type.String({ minLength: 1, maxLength: 64, examples: ['3'] }) },
+          closed,
+        ),
         querystring: change,
         headers: ifMatchHeader,
         response: { 204: Nothing },
