@@ -164,7 +164,7 @@ stop_edgecore() {
     return
   fi
   waited=0
-  while pids=$(pidof edgecore); do
+  while pids=$(pidof edgecore 2>/dev/null); do
     [ "$waited" -le 30 ] || return 1
     # shellcheck disable=SC2086 # one or several
     if [ "$waited" -lt 20 ]; then kill $pids 2>/dev/null || :; else kill -9 $pids 2>/dev/null || :; fi

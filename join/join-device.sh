@@ -26,16 +26,15 @@ join() {
   [ "$WAY" = missing ] || [ "$WAY" = unknown ] || settle_interface
   warn_of_plain_http
   prepare_service
+
+  if [ -n "$DRY_RUN" ]; then asking='would ask'; else asking=asking; fi
+  say "$asking $SERVER for a unique IP $(describe_request)"
   look_up_node
   check_claim
-
+  allocate
   if [ -n "$DRY_RUN" ]; then
-    say "would ask $SERVER for a unique IP $(describe_request)"
-    allocate
     say "would get $ADDRESS (asked with dryRun=true: nothing was kept)"
   else
-    say "asking $SERVER for a unique IP $(describe_request)"
-    allocate
     case $STATUS in 201) again='' ;; *) again=', as before' ;; esac
     say "$NODE_NAME has $ADDRESS$again"
   fi

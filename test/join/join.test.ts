@@ -115,38 +115,6 @@ for (const shell of SHELLS) {
     t.equal((await api('GET', `/v1/nodes/${name}`)).status, 404)
     t.strictSame(device.joins(), [])
   })
-
-  t.test(`${shell}: a device that is set up with its address is left alone`, { skip }, async (t) => {
-    const name = `edge-${shell}-again`
-    const device = makeDevice(t, { shell })
-    const args = [...server, '--node-name', name, '--', ...cloudcore]
-    await device.run(args, { env: { EDGE_IPAM_TOKEN: token } })
-    const address = await uniqueIp(name)
-    device.writeConfig(address)
-    const again = await device.run(args, { env: { EDGE_IPAM_TOKEN: token } })
-    t.match(again, { code: 0, stderr: '', stdout: new RegExp(`${name} is already set up with ${address}`) })
-    t.equal(device.joins().length, 1, 'keadm was started the first time only')
-
-    device.writeConfig('192.168.1.10')
-    const other = await device.run(args, { env: { EDGE_IPAM_TOKEN: token } })
-    t.match(other, {
-      code: 17,
-      stderr: /^join\.sh: this device is already set up with 192\.168\.1\.10 .*keadm reset.*\n$/,
-    })
-    t.equal(device.joins().length, 1)
-  })
-
-  t.test(`${shell}: a keadm that cannot be told an address is no loss: the address stays`, { skip }, async (t) => {
-    const name = `edge-${shell}-old`
-    const device = makeDevice(t, { shell, keadm: 'neither' })
-    const result = await device.run([...server, '--node-name', name], { env: { EDGE_IPAM_TOKEN: token } })
-    const address = await uniqueIp(name)
-    t.match(result, {
-      code: 15,
-      stderr: new RegExp(`^join\\.sh: .* keeps ${address}: .*modules\\.edged\\.nodeIP: ${address}.*\\n$`),
-    })
-    t.strictSame(device.joins(), [])
-  })
 }
 
 t.test('a full pool is a conflict, and ends at once', { skip: missing('dash', 'curl') ?? false }, async (t) => {

@@ -6,6 +6,8 @@ import { chmodSync, writeFileSync } from 'node:fs'
  * - `flag`: KubeSphere's 1.9.2, `--edgenode-ip` and `-a` (keadm/cmd/keadm/app/cmd/edge/join.go)
  * - `both`: none known; a KubeSphere build of 1.18 or later would be one
  * - `neither`: KubeEdge 1.17
+ *
+ * What it does beside reading flags is in an edge device's after-join (edgecore.ts).
  */
 export type KeadmKind = 'set' | 'flag' | 'both' | 'neither'
 
@@ -39,8 +41,15 @@ export function writeKeadm(path: string, kind: KeadmKind, record: string, exit =
   writeFileSync(
     path,
     `#!/bin/sh
-if [ "$1" != join ]; then echo "Error: unknown command: $1" >&2; exit 1; fi
-shift
+case $1 in
+  version) cat "$HOME/keadm-version" 2>/dev/null; exit ;;
+  reset)
+    if [ "$2" = --help ]; then echo 'Usage:'; echo '      --force   Reset the node without prompting'; exit; fi
+    echo "$*" >>'${record}.reset'
+    exec "$HOME/reset" ;;
+  join) shift ;;
+  *) echo "Error: unknown command: $1" >&2; exit 1 ;;
+esac
 if [ "$1" = --help ]; then
   cat <<'HELP'
 Usage:
@@ -62,6 +71,7 @@ while [ $# -gt 0 ]; do
     *) echo "Error: unknown flag: $1" >&2; exit 1 ;;
   esac
 done
+[ ! -x "$HOME/after-join" ] || "$HOME/after-join"
 exit ${exit}
 `,
   )

@@ -7,6 +7,8 @@ import { startTrouble, text } from './trouble.js'
 
 const SERVER = ['--server', 'http://127.0.0.1:1', '--timeout', '0']
 const GOOD = [...SERVER, '--node-name', 'edge-1']
+const HTTPS = ['--server', 'https://127.0.0.1:1', '--timeout', '0', '--node-name', 'edge-1']
+const PIN = 'ab'.repeat(32)
 
 /** Arguments, exit code, and what the line on stderr must have in it. */
 const WRONG: [string, string[], RegExp][] = [
@@ -48,6 +50,12 @@ const WRONG: [string, string[], RegExp][] = [
     [...GOOD, '--ca-file', '/no/such/file'],
     /the file '\/no\/such\/file' .* cannot be read; /,
   ],
+  ['a UID that would be JSON', [...GOOD, '--node-uid', 'a"b'], /the node UID 'a"b' is not valid; /],
+  ['both authorities', [...HTTPS, '--ca-file', '/dev/null', '--ca-sha256', PIN], /are both given; give one/],
+  ['a pin without https', [...GOOD, '--ca-sha256', PIN], /--ca-sha256 is of no use without https; /],
+  ['a pin that is too short', [...HTTPS, '--ca-sha256', PIN.slice(1)], /is not a SHA-256 fingerprint; .*64/],
+  ['a pin that is no number', [...HTTPS, '--ca-sha256', `g${PIN.slice(1)}`], /is not a SHA-256 fingerprint; /],
+  ['two things at once', [...GOOD, '--check', '--uninstall'], /--check and --uninstall exclude each other; /],
   [
     'two node names',
     [...GOOD, '--', '--edgenode-name=edge-2'],
@@ -91,7 +99,7 @@ for (const shell of SHELLS) {
     const device = makeDevice(t, { shell, client: 'none', keadm: 'missing' })
     const help = await device.run(['--help'])
     t.match(help, { code: 0, stderr: '' })
-    for (let code = 2; code <= 17; code++)
+    for (let code = 2; code <= 23; code++)
       t.match(help.stdout, new RegExp(`^ {2}${String(code).padStart(2)} {2}\\S`, 'm'))
   })
 

@@ -44,7 +44,7 @@ export async function startTrouble(t: Test, answers: Answer[], port = 0) {
     request.on('data', (part) => parts.push(part))
     request.on('end', () => {
       const { method = '', url = '', headers } = request
-      if (method === 'GET' && /^\/v1\/nodes\/[^/]*$/.test(url)) return unknownNode(response, seen[0]!)
+      if (method === 'GET' && /\/v1\/nodes\/[^/]*$/.test(url)) return unknownNode(response, seen[0]!)
       const entry = { method, url, headers, body: Buffer.concat(parts).toString() }
       const answer = answers[Math.min(seen.length, answers.length - 1)]!
       seen.push(entry)
