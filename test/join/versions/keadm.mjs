@@ -1,5 +1,5 @@
 // A stand-in for keadm: `keadm.mjs FOLDER ARGUMENTS`. FOLDER is the device; its release.json says which keadm this is. Every call
-// is noted in FOLDER/state/keadm, with its exit code.
+// is noted in FOLDER/state/keadm, with its exit code. Help and version are told without this program: see tells.ts.
 
 import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
 import { join } from 'node:path'
@@ -13,12 +13,10 @@ const release = JSON.parse(readFileSync(join(folder, 'release.json'), 'utf8'))
 const systemctl = systemd(folder, release)
 const managed = join(folder, 'etc/kubeedge')
 
-const VERSION = [{ name: 'output', short: 'o', type: 'string' }]
 const commands = {
   join: { flags: release.join, run: joinCluster },
   reset: { flags: release.reset, run: (values, rest) => reset(values, rest, false) },
   'reset edge': { flags: release.resetEdge, run: (values, rest) => reset(values, rest, true) },
-  version: { flags: VERSION, run: version },
 }
 
 let code = 0
@@ -40,29 +38,13 @@ function main() {
   const name = words[0] === 'reset' && words[1] === 'edge' && release.resetEdge ? 'reset edge' : words[0]
   const command = commands[name]
   if (!command) throw new Error(`unknown command "${name}" for "keadm"`)
-  const help = usage(`keadm ${name}`, command.flags, name === 'reset' && release.resetEdge ? ['cloud', 'edge'] : [])
   try {
     const { values, rest, notices } = parse(command.flags, words.slice(name.split(' ').length))
     for (const notice of notices) process.stderr.write(`${notice}\n`)
-    if (values.help.length > 0) process.stdout.write(`What keadm ${name} does.\n\n${help}\n`)
-    else command.run(values, rest)
+    command.run(values, rest)
   } catch (error) {
-    throw Object.assign(error, { usage: help })
+    throw Object.assign(error, { usage: usage(`keadm ${name}`, command.flags) })
   }
-}
-
-function version({ output }) {
-  const { tag } = release
-  const [major, minor] = tag.slice(1).split('.')
-  if (output.length === 0) {
-    const commit = '0000000000000000000000000000000000000000'
-    process.stdout.write(
-      `version: version.Info{Major:"${major}", Minor:"${minor}", GitVersion:"${tag}", GitCommit:"${commit}", GitTreeState:"clean", BuildDate:"2022-11-02T08:00:00Z", GoVersion:"go1.17", Compiler:"gc", Platform:"linux/amd64"}\n`,
-    )
-  } else if (output.at(-1) === 'short') process.stdout.write(`${tag}\n`)
-  else if (output.at(-1) === 'json') process.stdout.write(JSON.stringify({ major, minor, gitVersion: tag }, null, 2))
-  else if (output.at(-1) === 'yaml') process.stdout.write(write({ major, minor, gitVersion: tag }))
-  else throw new Error(`invalid output format: ${output.at(-1)}`)
 }
 
 function joinCluster(values) {

@@ -3,7 +3,7 @@
  * words joined by one space. `tools` is where the tools of this machine are; the device's own PATH has only its own.
  */
 
-/** systemctl for one unit, edgecore, and for what the script brings itself. */
+/** systemctl for one unit, edgecore, and for what the script brings itself. What starts something is in systemd.mjs. */
 export function systemctl(folder: string, node: string, systemd: string): string {
   return `
 state='${folder}/state'
@@ -17,10 +17,17 @@ for word in "$@"; do
     *) if [ -z "$verb" ]; then verb=$word; else unit=\${word%.service}; fi ;;
   esac
 done
-run() { '${node}' '${systemd}' '${folder}' "$@"; }
 case $verb:$unit in
-  daemon-reload: | enable:?* | disable:?* | start:?* | restart:?* | stop:?*) run "$verb" "$unit" ;;
-  reset-failed:*) ;;
+  daemon-reload:)
+    PATH=/usr/bin:/bin
+    rm -rf "$state/loaded"
+    mkdir "$state/loaded"
+    cp -R '${folder}/etc/systemd/system' "$state/loaded/etc"
+    cp -R '${folder}/run/systemd/system' "$state/loaded/run" ;;
+  stop:edgecore) PATH=/usr/bin:/bin rm -f "$state/running" ;;
+  start:?* | restart:?* | stop:?*) exec '${node}' '${systemd}' '${folder}' "$verb" "$unit" ;;
+  enable:?*) : >"$state/enabled/$unit" ;;
+  disable:?*) PATH=/usr/bin:/bin rm -f "$state/enabled/$unit" ;;
   is-active:edgecore) if [ -e "$state/running" ]; then echo active; else echo inactive; exit 3; fi ;;
   is-active:?*) echo inactive; exit 3 ;;
   *) echo "Unknown command verb $verb." >&2; exit 1 ;;
@@ -106,6 +113,24 @@ case $object:$verb in
   l*:set) exists; case $state in up) : >"$net/$name/up" ;; down) rm -f "$net/$name/up" ;; esac ;;
   l*:del | l*:delete) exists; rm -r "\${net:?}/$name" ;;
   *) echo "Object \\"$object\\" is unknown, try \\"ip help\\"." >&2; exit 1 ;;
+esac
+`
+}
+
+/** keadm: what it only tells is told here, from `answers` (words → text), and the rest is done by keadm.mjs. */
+export function keadm(folder: string, node: string, program: string, answers: Record<string, string>): string {
+  const cases = Object.entries(answers).map(
+    ([words, text]) => `  '${words}')
+    echo '${JSON.stringify({ words: words.split(' '), code: 0, environment: '' })}' >>'${folder}/state/keadm'
+    while IFS= read -r line; do printf '%s\\n' "$line"; done <<'TEXT'
+${text}
+TEXT
+    ;;`,
+  )
+  return `
+case "$*" in
+${cases.join('\n')}
+  *) exec '${node}' '${program}' '${folder}' "$@" ;;
 esac
 `
 }

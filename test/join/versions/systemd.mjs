@@ -2,49 +2,54 @@
 // FOLDER, where the device has its /etc and /run. Like systemd it works with what it read at the last daemon-reload.
 
 import { spawnSync } from 'node:child_process'
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import {
+  appendFileSync,
+  cpSync,
+  existsSync,
+  mkdirSync,
+  readdirSync,
+  readFileSync,
+  rmSync,
+  writeFileSync,
+} from 'node:fs'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { isRunning, noteStart, start, stop } from './edgecore.mjs'
 
 /** What systemctl does for this device; `release` says which edgecore it starts. */
 export function systemd(folder, release) {
-  const roots = ['etc/systemd/system', 'run/systemd/system'].map((path) => join(folder, path))
-  const loadedFile = join(folder, 'state/loaded')
-  const enabledFile = join(folder, 'state/enabled')
+  const loaded = join(folder, 'state/loaded')
+  const enabled = join(folder, 'state/enabled')
   return {
     'daemon-reload': load,
-    enable: (unit) => setEnabled(unit, true),
-    disable: (unit) => setEnabled(unit, false),
+    enable: (unit) => writeFileSync(join(enabled, unit), ''),
+    disable: (unit) => rmSync(join(enabled, unit), { force: true }),
     start: (unit) => isRunning(folder) || startUnit(unit),
     restart: startUnit,
     stop: (unit) => (unit === 'edgecore' ? stop(folder) : run(lines(unit, 'ExecStop'))),
     boot,
   }
 
-  /** Every line of every unit file and drop-in, as a table from unit to lines. */
+  /** Keeps the units and drop-ins as they are now. */
   function load() {
-    const loaded = {}
-    for (const root of roots.filter(existsSync)) {
-      for (const name of readdirSync(root)) {
-        const [, of] = name.match(/^(.*)\.service(?:\.d)?$/) ?? []
-        if (!of) continue
-        const files = name.endsWith('.d')
-          ? readdirSync(join(root, name)).filter((file) => file.endsWith('.conf'))
-          : ['']
-        for (const file of files.sort()) {
-          const text = readFileSync(join(root, name, file), 'utf8').replace(/\\\n/g, ' ')
-          loaded[of] = [...(loaded[of] ?? []), ...text.split('\n')]
-        }
-      }
+    rmSync(loaded, { recursive: true, force: true })
+    for (const root of ['etc', 'run']) {
+      cpSync(join(folder, root, 'systemd/system'), join(loaded, root), { recursive: true })
     }
-    writeFileSync(loadedFile, JSON.stringify(loaded))
   }
 
-  function lines(name, key) {
-    if (!existsSync(loadedFile)) load()
-    const all = JSON.parse(readFileSync(loadedFile, 'utf8'))[name] ?? []
-    return all.filter((line) => line.startsWith(`${key}=`)).map((line) => line.slice(key.length + 1))
+  /** The values of a key in a unit and its drop-ins. */
+  function lines(unit, key) {
+    if (!existsSync(loaded)) load()
+    const texts = ['etc', 'run'].flatMap((root) => {
+      const file = join(loaded, root, `${unit}.service`)
+      const dropIns = existsSync(`${file}.d`) ? readdirSync(`${file}.d`).filter((name) => name.endsWith('.conf')) : []
+      return [...(existsSync(file) ? [file] : []), ...dropIns.sort().map((name) => join(`${file}.d`, name))]
+    })
+    return texts
+      .flatMap((file) => readFileSync(file, 'utf8').replace(/\\\n/g, ' ').split('\n'))
+      .filter((line) => line.startsWith(`${key}=`))
+      .map((line) => line.slice(key.length + 1))
   }
 
   function startUnit(name) {
@@ -71,14 +76,6 @@ export function systemd(folder, release) {
     }
   }
 
-  function enabled() {
-    return existsSync(enabledFile) ? readFileSync(enabledFile, 'utf8').split('\n').filter(Boolean) : []
-  }
-
-  function setEnabled(name, on) {
-    writeFileSync(enabledFile, [...enabled().filter((other) => other !== name), ...(on ? [name] : [])].join('\n'))
-  }
-
   function boot() {
     stop(folder)
     rmSync(join(folder, 'run'), { recursive: true })
@@ -87,7 +84,7 @@ export function systemd(folder, release) {
       if (name !== 'eth0') rmSync(join(folder, 'state/net', name), { recursive: true })
     }
     load()
-    for (const name of enabled().sort((a) => (a === 'edgecore' ? 1 : -1))) startUnit(name)
+    for (const unit of readdirSync(enabled).sort((a) => (a === 'edgecore' ? 1 : -1))) startUnit(unit)
   }
 }
 
