@@ -196,21 +196,21 @@ function numbersText(numbers: object): string {
     .join(', ')
 }
 
-/** The answered allocations that are not there: neither in force, nor released since. */
+/** The answered allocations that are not there: neither in force, nor released or under another sequence since. */
 export function lostAnswers(where: Where, answered: readonly Answered[]): Promise<string[]> {
   return inSnapshot(where, async (db) => {
     const { rows } = await db.query<Answered>(
       `select s.name, s.address, s.sequence
        from jsonb_to_recordset($1) as s (name text, address inet, sequence bigint)
        where not exists (select from audit h
-           where h.node_name = s.name and h.action = 'allocation.created' and h.address = s.address
-             and (h.after ->> 'sequence')::bigint = s.sequence)
+           where h.node_name = s.name and h.action in ('allocation.created', 'node.reregistered')
+             and h.address = s.address and (h.after ->> 'sequence')::bigint = s.sequence)
          or not exists (select from allocations a
              where a.node_name = s.name and a.address = s.address and a.sequence = s.sequence
                and a.state <> 'quarantined')
            and not exists (select from audit h
-             where h.node_name = s.name and h.action = 'allocation.released' and h.address = s.address
-               and (h.before ->> 'sequence')::bigint = s.sequence)`,
+             where h.node_name = s.name and h.action in ('allocation.released', 'node.reregistered')
+               and h.address = s.address and (h.before ->> 'sequence')::bigint = s.sequence)`,
       [JSON.stringify(answered)],
     )
     return rows.map((row) => `lost: ${row.name} had ${row.address} as ${row.sequence}`)

@@ -2,12 +2,25 @@ import { Agent, request as httpRequest, type IncomingHttpHeaders } from 'node:ht
 import { setTimeout as delay } from 'node:timers/promises'
 import type { Answered } from './invariants.js'
 
+/** What is asked, whoever answers it. */
+export interface Ask {
+  method: string
+  path: string
+  body?: unknown
+  headers?: Record<string, string>
+  /** Of another caller than the load's own. */
+  token?: string
+}
+
 /** What came back from one request. */
 export interface Reply {
   status: number
   headers: IncomingHttpHeaders
+  /** JSON where the answer is JSON, else the text, undefined where there is none. */
   // biome-ignore lint/suspicious/noExplicitAny: tests look into answers of every shape
   body: any
+  /** How many attempts had no answer, or 503, before this one. */
+  repeats: number
 }
 
 export interface LoadOptions {
@@ -32,6 +45,10 @@ export class Load {
   readonly answered: Answered[] = []
   /** Answers that nobody should ever get: a 5xx but 503, or a 503 that does not say when to come again. */
   readonly improper: string[] = []
+  /** What is being repeated at the moment, and why. */
+  readonly troubled = new Map<Ask, string>()
+  /** How many requests had an answer, but 503. */
+  replies = 0
   /** Attempts that ended without an answer, or with 503. */
   repeated = 0
   readonly #agents: Agent[]
@@ -55,7 +72,8 @@ export class Load {
 
   /** Asks for an address until there is an answer, and keeps it. */
   async allocate(connection: number, nodeName: string, wish: object = {}): Promise<Reply> {
-    const reply = await this.persist(connection, 'POST', '/v1/allocations', { nodeName, ...wish })
+    const body = { nodeName, ...wish }
+    const reply = await this.persist(connection, { method: 'POST', path: '/v1/allocations', body })
     if (reply.status === 200 || reply.status === 201) {
       const { uniqueIp, sequence } = reply.body
       this.answered.push({ name: nodeName, address: uniqueIp, sequence })
@@ -66,27 +84,27 @@ export class Load {
   /** Gives back exactly the allocation of this sequence. */
   release(connection: number, nodeName: string, sequence: number): Promise<Reply> {
     const path = `/v1/nodes/${nodeName}/allocation`
-    return this.persist(connection, 'DELETE', path, undefined, { 'if-match': `"${sequence}"` })
+    return this.persist(connection, { method: 'DELETE', path, headers: { 'if-match': `"${sequence}"` } })
   }
 
   /** The request, as often as it takes. */
-  async persist(
-    connection: number,
-    method: string,
-    path: string,
-    body?: unknown,
-    headers: Record<string, string> = {},
-  ): Promise<Reply> {
+  async persist(connection: number, ask: Ask): Promise<Reply> {
     const end = Date.now() + PATIENCE
-    for (let attempt = 0; ; attempt++) {
+    for (let repeats = 0; ; repeats++) {
       const { targets } = this.options
-      const target = targets[(connection + attempt) % targets.length]!
-      const reply = await this.#once(connection, target, method, path, body, headers).catch((error: Error) => error)
+      const target = targets[(connection + repeats) % targets.length]!
+      const reply = await this.#once(connection, target, ask).catch((error: Error) => error)
       if (!(reply instanceof Error)) {
-        if (reply.status >= 500) this.#judge(reply, `${method} ${path}`)
-        if (reply.status !== 503) return reply
+        if (reply.status >= 500) this.#judge(reply, ask)
+        if (reply.status !== 503) {
+          this.troubled.delete(ask)
+          this.replies++
+          return { ...reply, repeats }
+        }
       }
-      if (Date.now() > end) throw new Error(`no answer in time to ${method} ${path}: ${(reply as Error).message}`)
+      const why = reply instanceof Error ? reply.message : `503 ${reply.body?.code}`
+      this.troubled.set(ask, `${ask.method} ${ask.path} at ${target}: ${why}`)
+      if (Date.now() > end) throw new Error(`no answer in time to ${this.troubled.get(ask)}`)
       this.repeated++
       // Much sooner than Retry-After says: a client that is impatient finds more.
       await delay(20 + Math.random() * 80)
@@ -97,31 +115,27 @@ export class Load {
     for (const agent of this.#agents) agent.destroy()
   }
 
-  #judge({ status, headers, body }: Reply, what: string): void {
-    if (status !== 503) this.improper.push(`${what}: ${status} ${JSON.stringify(body)}`)
-    else if (!/^\d+$/.test(headers['retry-after'] ?? '')) this.improper.push(`${what}: 503 without Retry-After`)
+  #judge({ status, headers, body }: Omit<Reply, 'repeats'>, { method, path }: Ask): void {
+    const what = `${method} ${path}: ${status}`
+    if (status !== 503 || body?.code !== 'store_unavailable') this.improper.push(`${what} ${JSON.stringify(body)}`)
+    else if (!/^[1-9]\d*$/.test(headers['retry-after'] ?? '')) {
+      this.improper.push(`${what} with Retry-After ${headers['retry-after']}`)
+    }
   }
 
-  #once(
-    connection: number,
-    target: string,
-    method: string,
-    path: string,
-    body: unknown,
-    headers: Record<string, string>,
-  ): Promise<Reply> {
-    const { token, attemptMs = 15_000 } = this.options
-    const payload = body === undefined ? undefined : JSON.stringify(body)
+  #once(connection: number, target: string, ask: Ask): Promise<Omit<Reply, 'repeats'>> {
+    const { attemptMs = 15_000 } = this.options
+    const payload = ask.body === undefined ? undefined : JSON.stringify(ask.body)
     return new Promise((resolve, reject) => {
       const request = httpRequest(
-        `${target}${path}`,
+        `${target}${ask.path}`,
         {
-          method,
+          method: ask.method,
           agent: this.#agents[connection]!,
           headers: {
-            authorization: `Bearer ${token}`,
+            authorization: `Bearer ${ask.token ?? this.options.token}`,
             ...(payload !== undefined && { 'content-type': 'application/json' }),
-            ...headers,
+            ...ask.headers,
           },
         },
         (response) => {
@@ -132,12 +146,10 @@ export class Load {
           })
           response.on('error', reject)
           response.on('end', () => {
+            const { statusCode, headers } = response
+            const isJson = /json/.test(headers['content-type'] ?? '')
             try {
-              resolve({
-                status: response.statusCode!,
-                headers: response.headers,
-                body: text === '' ? undefined : JSON.parse(text),
-              })
+              resolve({ status: statusCode!, headers, body: isJson ? JSON.parse(text) : text || undefined })
             } catch (error) {
               reject(error)
             }
