@@ -1,0 +1,73 @@
+import { once } from 'node:events'
+import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
+import type { Test } from 'tap'
+
+/** A way to PostgreSQL that can lose an answer. */
+export interface LosingProxy {
+  /** The database's URL, by this way. */
+  url: string
+  /**
+   * The next statement that matches reaches the server and is done there, committed if it commits; its answer is kept
+   * back, and the connection is lost. Resolves when that has happened.
+   */
+  loseAnswerTo(statement: RegExp): Promise<void>
+}
+
+export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: string): Promise<LosingProxy> {
+  const target = new URL(databaseUrl)
+  const sockets = new Set<Socket>()
+  let wanted: { statement: RegExp; lost: () => void } | undefined
+
+  const server = createServer((client) => {
+    const postgres = connect(Number(target.port || 5432), target.hostname)
+    const end = () => {
+      for (const socket of [client, postgres]) {
+        socket.destroy()
+        sockets.delete(socket)
+      }
+    }
+    for (const socket of [client, postgres]) {
+      sockets.add(socket)
+      socket.on('error', end).on('close', end)
+    }
+    let lost: (() => void) | undefined
+    let kept = Buffer.alloc(0)
+    client.on('data', (chunk) => {
+      if (wanted?.statement.test(chunk.toString('latin1'))) {
+        lost = wanted.lost
+        wanted = undefined
+      }
+      postgres.write(chunk)
+    })
+    postgres.on('data', (chunk) => {
+      if (!lost) return client.write(chunk)
+      kept = Buffer.concat([kept, chunk])
+      if (!isDone(kept)) return
+      end()
+      lost()
+    })
+  })
+  server.listen(0, '127.0.0.1')
+  await once(server, 'listening')
+  t.teardown(() => {
+    for (const socket of sockets) socket.destroy()
+    server.close()
+  })
+  const url = new URL(databaseUrl)
+  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`
+  return {
+    url: url.href,
+    loseAnswerTo: (statement) =>
+      new Promise((lost) => {
+        wanted = { statement, lost }
+      }),
+  }
+}
+
+/** Whether the messages end with ReadyForQuery (Z) outside of a transaction (I): what was asked is done and kept. */
+function isDone(messages: Buffer): boolean {
+  for (let at = 0; at + 5 <= messages.length; at += 1 + messages.readInt32BE(at + 1)) {
+    if (messages[at] === 0x5a && messages[at + 5] === 0x49) return true
+  }
+  return false
+}
