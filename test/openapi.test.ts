@@ -205,6 +205,7 @@ t.test('what the document says of the form of a text refuses nothing that the se
     'pool-name': fc.stringMatching(/^[a-z0-9-]{1,64}$/),
     glob: fc.stringMatching(/^[-.a-z0-9*?]{1,20}$/),
     cursor: fc.stringMatching(/^[\w-]{1,40}$/),
+    label: fc.tuple(fc.string(), fc.string({ unit: 'binary' })).map(([key, value]) => `${key}=${value}`),
     text: fc.string({ unit: 'binary' }),
     'date-time': fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
   }

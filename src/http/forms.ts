@@ -2,6 +2,8 @@
 // itself judges by core/, whose answers say more than that a pattern does not match.
 
 const subdomain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
+/** Control characters, but tab and the ends of lines. */
+const control = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f'
 const labelPart = '[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?'
 
 /** By format. A pattern here fits whatever the service takes; it may fit a little more. */
@@ -17,7 +19,8 @@ const forms: Record<string, object> = {
   'pool-name': { minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
   glob: { minLength: 1, pattern: '^[-.a-z0-9*?]+$' },
   cursor: { minLength: 1, pattern: '^[A-Za-z0-9_-]+$' },
-  text: { pattern: '^[^\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f]*$' },
+  label: { minLength: 2, pattern: `^[^=${control}]+=[^${control}]*$`, description: 'A label: `key=value`.' },
+  text: { pattern: `^[^${control}]*$` },
 }
 
 const labelKey = { maxLength: 317, pattern: `^(${subdomain}/)?${labelPart}$` }

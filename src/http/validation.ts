@@ -13,6 +13,7 @@ export const formats: Record<string, (text: string) => string | null> = {
   'pool-name': poolNameProblem,
   glob: globProblem,
   text: textProblem,
+  label: (text) => textProblem(text) ?? (/^[^=]+=/.test(text) ? null : 'It has to be key=value.'),
   cursor: (text) => (/^[\w-]+$/.test(text) ? null : NO_CURSOR),
   'date-time': (text) => (isTime(text) ? null : 'It has to be a time by RFC 3339, such as 2026-11-21T08:30:00Z.'),
 }

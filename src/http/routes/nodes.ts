@@ -1,5 +1,4 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import { invalidField } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/ip.js'
 import * as nodes from '../../domain/nodes.js'
 import { Nothing, withEtag } from '../../schemas/answer.js'
@@ -31,7 +30,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
             displayIp: Type.Optional(Address),
             uniqueIp: Type.Optional(Address),
             state: Type.Optional(NodeState),
-            label: Type.Optional(Type.String({ maxLength: 400, format: 'text', description: '`key=value`' })),
+            label: Type.Optional(Type.String({ maxLength: 400, format: 'label', examples: ['site=hamburg-3'] })),
           },
           closed,
         ),
@@ -44,7 +43,6 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       if (filter.displayIp !== undefined) filter.displayIp = canonicalAddress(filter.displayIp)
       if (label !== undefined) {
         const at = label.indexOf('=')
-        if (at < 1) throw invalidField('?label', 'It has to be key=value.')
         filter.label = { key: label.slice(0, at), value: label.slice(at + 1) }
       }
       const after = decodeCursor(cursor, isText)
