@@ -7,12 +7,15 @@ export interface TimelineRow {
   at: Date
   action: string
   nodeName: string | null
+  pool: string | null
   before: Record<string, unknown> | null
   after: Record<string, unknown> | null
 }
 
 export interface Holding {
   state: AllocationState | 'free'
+  /** The pool that it was handed out of; null: it was free. */
+  pool: string | null
   /** In quarantine the last holder. */
   nodeName: string | null
   displayIp: string | null
@@ -23,6 +26,7 @@ export interface Holding {
 
 const free = (since: Date | null): Holding => ({
   state: 'free',
+  pool: null,
   nodeName: null,
   displayIp: null,
   sequence: null,
@@ -39,7 +43,7 @@ export function holdingAt(rows: readonly TimelineRow[], at: Date): Holding {
   for (const row of rows) {
     switch (row.action) {
       case 'allocation.created':
-        now = { ...free(row.at), state: 'allocated', nodeName: row.nodeName }
+        now = { ...free(row.at), state: 'allocated', pool: row.pool, nodeName: row.nodeName }
         quarantinedUntil = undefined
         break
       case 'allocation.registered':

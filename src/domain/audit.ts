@@ -34,11 +34,11 @@ export async function listAudit(
 export function addressAt(context: Context, text: string, instant: Date | undefined): Promise<AddressAt> {
   const address = canonicalAddress(text)
   return withRetries(async () => {
-    const pool = await poolOfAddress(context.db, address)
-    if (pool === undefined) throw addressNotFound()
+    const present = await poolOfAddress(context.db, address)
+    if (present === undefined) throw addressNotFound()
     const at = instant ?? (await databaseTime(context.db))
-    const { since, ...holding } = holdingAt(await timelineOf(context.db, address, at), at)
-    return { address, pool, at: at.toISOString(), ...holding, since: since?.toISOString() ?? null }
+    const { since, pool, ...holding } = holdingAt(await timelineOf(context.db, address, at), at)
+    return { address, pool: pool ?? present, at: at.toISOString(), ...holding, since: since?.toISOString() ?? null }
   })
 }
 

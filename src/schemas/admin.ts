@@ -123,7 +123,9 @@ export const AuditAction = oneOf(
 export const AddressAt = Type.Object(
   {
     address: Address,
-    pool: Type.String({ description: 'The pool it lies in, or lay in last.' }),
+    pool: Type.String({
+      description: 'The pool that it was handed out of; where nobody held it, the one it lies in now, or lay in last.',
+    }),
     at: Time,
     state: Type.Union([AllocationState, Type.Literal('free')]),
     nodeName: nullable(Type.String({ description: 'In quarantine the last holder.' })),

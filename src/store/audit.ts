@@ -75,7 +75,7 @@ export function listAudit(db: Executor, filter: AuditFilter, page: { limit: numb
  */
 export async function timelineOf(db: Executor, address: string, until: Date): Promise<TimelineRow[]> {
   const rows = await sql<TimelineRow>`
-    select at, action, node_name as "nodeName", before, after
+    select at, action, node_name as "nodeName", pool, before, after
     from audit
     where address = ${address}::inet and date_trunc('milliseconds', at) <= ${until}
       and id >= coalesce((

@@ -6,6 +6,7 @@ const row = (n: number, action: string, after: TimelineRow['after'] = null, node
   at: second(n),
   action,
   nodeName,
+  pool: 'west',
   before: null,
   after,
 })
@@ -22,11 +23,18 @@ const at = (n: number) =>
     story.filter((one) => one.at <= second(n)),
     second(n),
   )
-const free = { state: 'free', nodeName: null, displayIp: null, sequence: null }
+const free = { state: 'free', pool: null, nodeName: null, displayIp: null, sequence: null }
 
 t.test('tells each chapter of an address', async (t) => {
   t.match(at(0), { ...free, since: null })
-  t.match(at(1), { state: 'allocated', nodeName: 'edge-1', displayIp: '192.168.1.10', sequence: 5, since: second(1) })
+  t.match(at(1), {
+    state: 'allocated',
+    pool: 'west',
+    nodeName: 'edge-1',
+    displayIp: '192.168.1.10',
+    sequence: 5,
+    since: second(1),
+  })
   t.match(at(2), { state: 'registered', displayIp: '192.168.1.10', sequence: 5, since: second(2) })
   t.match(at(3), { state: 'registered', displayIp: '192.168.1.20', sequence: 5, since: second(2) })
   t.match(at(4), { state: 'registered', sequence: 6, since: second(2) })
