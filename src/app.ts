@@ -5,6 +5,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { Problem } from './core/errors.js'
 import { guard } from './http/auth.js'
+import { readBodies } from './http/body.js'
 import { type Door, keepTo, nothingHere } from './http/doors.js'
 import { errorHandler, problemBody, sendProblem } from './http/errors.js'
 import { openapi } from './http/openapi.js'
@@ -70,13 +71,10 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   app.setValidatorCompiler(validatorCompiler)
   app.setErrorHandler(errorHandler)
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, nothingHere()))
-  app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (_request: unknown, body: Buffer) =>
-    parseJson(body),
-  )
   app.addHook('onRequest', async (request, reply) => {
     reply.header('x-request-id', request.id)
   })
+  readBodies(app)
   app.addHook('onResponse', async (request, reply) => {
     // The route's pattern, not the URL: a URL can hold an address, or whatever a caller put there.
     request.log.info({
@@ -116,7 +114,14 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   app.get('/', { config: { access: 'open' }, schema: { hide: true } }, async (_request, reply) =>
     reply.redirect('/docs'),
   )
-  app.get('/openapi.json', { config: { access: 'open' }, schema: { hide: true } }, async () => app.swagger())
+  app.get(
+    '/openapi.json',
+    {
+      config: { access: 'open' },
+      schema: { hide: true, querystring: { type: 'object', additionalProperties: false } },
+    },
+    async () => app.swagger(),
+  )
   addMetrics(app, metrics)
   await app.register(healthRoutes, { isReady })
   await app.register(poolRoutes, { services })
@@ -130,16 +135,6 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   await app.register(joinScript)
   refuseTheRest()
   return app
-}
-
-/** No body is no JSON either: routes that need one say so. */
-function parseJson(body: Buffer): unknown {
-  if (body.length === 0) return undefined
-  try {
-    return JSON.parse(new TextDecoder('utf-8', { fatal: true }).decode(body))
-  } catch {
-    throw new Problem('malformed_json', 'The body cannot be read as JSON in UTF-8.')
-  }
 }
 
 /** What is not HTTP gets an answer, too. */

@@ -1,6 +1,7 @@
-import { Problem } from '../core/errors.js'
+import { invalidField, Problem } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
 import type { Registration, UniqueIp } from '../schemas/allocation.js'
+import { MAX_LABELS } from '../schemas/common.js'
 import type { Node, NodePatch, NorthboundNode } from '../schemas/node.js'
 import { lockAllocationByNode, markRegistered } from '../store/allocations.js'
 import { writeAudit } from '../store/audit.js'
@@ -39,6 +40,9 @@ export function patchNode(context: Context, name: string, patch: NodePatch, mean
     const change: store.NodeChange = {}
     if (patch.displayIp !== undefined) change.displayIp = patch.displayIp && canonicalAddress(patch.displayIp)
     if (patch.labels !== undefined) change.labels = patch.labels && mergeLabels(node.labels ?? {}, patch.labels)
+    if (Object.keys(change.labels ?? {}).length > MAX_LABELS) {
+      throw invalidField('/labels', `With those it has there are too many: at most ${MAX_LABELS}.`)
+    }
     await store.updateNode(trx, name, change, signatureOf(context))
     return (await store.findNode(trx, name))!
   })

@@ -1,3 +1,4 @@
+import { METHODS } from 'node:http'
 import type { FastifyContextConfig, FastifyInstance } from 'fastify'
 import { Problem } from '../core/errors.js'
 import { sendProblem } from './errors.js'
@@ -31,6 +32,10 @@ function serves(door: Door, { access = [], doors = [], refused }: FastifyContext
  * `Allow`, both before token and body are looked at. Call it before the routes are added, and what it returns after.
  */
 export function keepTo(door: Door, app: FastifyInstance): () => void {
+  // Every method that Node reads, so that one which no path has is 405 as well, where there is the path.
+  for (const method of METHODS) {
+    if (method !== 'CONNECT' && !app.supportedMethods.includes(method)) app.addHttpMethod(method)
+  }
   const known = new Map<string, Set<string>>()
   const served = new Map<string, string[]>()
   app.addHook('onRoute', ({ url, method, config = {} }) => {

@@ -24,11 +24,16 @@ function textProblem(text: string): string | null {
   return /\p{Surrogate}/u.test(text) ? 'It has a lone surrogate, which is no character.' : null
 }
 
+const FIRST_INSTANT = Date.parse('0001-01-01T00:00:00Z')
+const LAST_INSTANT = Date.parse('9999-12-31T23:59:59.999Z')
+
 function isTime(text: string): boolean {
-  if (!/^\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text)) return false
+  if (!/^\d{4}-\d\d-\d\d[Tt]([01]\d|2[0-3]):\d\d:\d\d(\.\d+)?([Zz]|[+-]\d\d:\d\d)$/.test(text)) return false
+  // An offset may lead out of the years that are answered with four digits.
+  const instant = Date.parse(text)
   // Date.parse takes 30 February for 2 March.
   const day = new Date(`${text.slice(0, 10)}T00:00:00Z`)
-  return !Number.isNaN(Date.parse(text)) && day.toISOString().startsWith(text.slice(0, 10))
+  return instant >= FIRST_INSTANT && instant <= LAST_INSTANT && day.toISOString().startsWith(text.slice(0, 10))
 }
 
 /** The same formats, for a checker that is to let them pass. */

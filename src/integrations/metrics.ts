@@ -63,7 +63,8 @@ export function createMetrics(sources: { db: Executor; lock: Readonly<LockStats>
     registers,
     async collect() {
       this.reset()
-      for (const { name, utilization } of await allPools(sources.db)) {
+      // Without the database there are no pools to tell of; all the rest is wanted then most of all.
+      for (const { name, utilization } of await allPools(sources.db).catch(() => [])) {
         const { capacity: _, ...states } = utilization
         for (const [state, count] of Object.entries(states)) this.set({ pool: name, state }, Number(count))
       }

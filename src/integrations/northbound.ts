@@ -3,13 +3,14 @@ import { canonicalAddress } from '../core/ip.js'
 import { getNode, listNodes, patchNode, toNorthboundNode, versionOf } from '../domain/nodes.js'
 import { contextOf } from '../http/auth.js'
 import { etagOf, meantBy } from '../http/etag.js'
-import { decodeCursor, isText, toPage } from '../http/page.js'
+import { isText, Pages } from '../http/page.js'
 import type { Services } from '../http/services.js'
 import { withEtag } from '../schemas/answer.js'
 import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref } from '../schemas/common.js'
 import { NodePatch, NorthboundNode } from '../schemas/node.js'
 import type { NodeFilter } from '../store/nodes.js'
 
+const pages = new Pages('northbound nodes', isText)
 const named = Type.Object({ name: NodeName }, closed)
 
 /**
@@ -44,9 +45,9 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
         ...(search !== undefined && { search }),
         ...(displayIp !== undefined && { displayIp: canonicalAddress(displayIp) }),
       }
-      const after = decodeCursor(cursor, isText)
+      const after = pages.after(cursor)
       const rows = await listNodes(contextOf(services, request), filter, { limit: limit + 1, after })
-      return toPage(rows, limit, toNorthboundNode, (row) => row.name)
+      return pages.page(rows, limit, toNorthboundNode, (row) => row.name)
     },
   )
 

@@ -33,9 +33,12 @@ export const PoolName = Type.String({ format: 'pool-name', examples: ['default']
 export const Time = Type.String({ format: 'date-time', examples: ['2026-11-21T08:30:00.000Z'] })
 export const Text = Type.String({ format: 'text', maxLength: 1024 })
 export const NodeUid = Type.String({ format: 'text', minLength: 1, maxLength: 253 })
+/** How many labels a node may have. */
+export const MAX_LABELS = 64
+
 export const Labels = Type.Record(Type.String(), Type.String(), {
   'x-labels': true,
-  maxProperties: 64,
+  maxProperties: MAX_LABELS,
   description: 'Labels by the rules of Kubernetes.',
   examples: [{ site: 'hamburg-3' }],
 })
@@ -44,7 +47,7 @@ export type Labels = Static<typeof Labels>
 /** Labels in a PATCH: they merge, and a null takes one away. */
 export const LabelsPatch = Type.Record(Type.String(), nullable(Type.String()), {
   'x-labels': true,
-  maxProperties: 64,
+  maxProperties: MAX_LABELS,
   description: 'Merged into the labels there are; null removes one.',
 })
 

@@ -5,10 +5,11 @@ import { withEtag } from '../../schemas/answer.js'
 import { Address, closed, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import { contextOf } from '../auth.js'
 import { etagOf, versionOfContent } from '../etag.js'
-import { decodeCursor, isAuditId, toPage } from '../page.js'
+import { isAuditId, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
 const ofAddress = Type.Object({ ip: Address }, closed)
+const pages = new Pages('address history', isAuditId)
 const reading = { access: ['admin', 'auditor'] } as const
 
 export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
@@ -54,9 +55,9 @@ export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = 
     },
     async (request) => {
       const { limit = 100, cursor } = request.query
-      const before = decodeCursor(cursor, isAuditId)
+      const before = pages.after(cursor)
       const rows = await addressHistory(contextOf(services, request), request.params.ip, { limit: limit + 1, before })
-      return toPage(
+      return pages.page(
         rows,
         limit,
         (row) => row,

@@ -8,7 +8,7 @@ import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref,
 import type { AuditFilter } from '../../store/audit.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
-import { decodeCursor, isAuditId, toPage } from '../page.js'
+import { isAuditId, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
 const ofToken = Type.Object(
@@ -16,6 +16,8 @@ const ofToken = Type.Object(
   closed,
 )
 const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
+const auditPages = new Pages('audit', isAuditId)
+const tokenPages = new Pages('tokens', isTokenKey)
 
 export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
   app.get(
@@ -47,9 +49,9 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
       if (filter.address !== undefined) filter.address = canonicalAddress(filter.address)
       if (since !== undefined) filter.since = new Date(since)
       if (until !== undefined) filter.until = new Date(until)
-      const before = decodeCursor(cursor, isAuditId)
+      const before = auditPages.after(cursor)
       const rows = await listAudit(contextOf(services, request), filter, { limit: limit + 1, before })
-      return toPage(
+      return auditPages.page(
         rows,
         limit,
         (row) => row,
@@ -93,9 +95,9 @@ export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = as
     },
     async (request) => {
       const { limit = 100, cursor } = request.query
-      const after = decodeCursor(cursor, isTokenKey)
+      const after = tokenPages.after(cursor)
       const rows = await tokens.listTokens(contextOf(services, request), { limit: limit + 1, after })
-      return toPage(
+      return tokenPages.page(
         rows,
         limit,
         (row) => row.token,

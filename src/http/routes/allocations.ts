@@ -27,11 +27,12 @@ import {
 import { contextOf } from '../auth.js'
 import { invalidFields, problemBody, statusOf } from '../errors.js'
 import { etagOf, meantBy } from '../etag.js'
-import { decodeCursor, isAddressText, toPage } from '../page.js'
+import { isAddressText, Pages } from '../page.js'
 import { wantsPlainText } from '../plain-text.js'
 import type { Services } from '../services.js'
 import { itemCheck } from '../validation.js'
 
+const pages = new Pages('allocations', isAddressText)
 const reading = { access: ['admin', 'auditor'] } as const
 const refusals = [
   'pool_not_found',
@@ -139,9 +140,9 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
     async (request) => {
       const { limit = 100, cursor, ...filter } = request.query
       if (filter.displayIp !== undefined) filter.displayIp = canonicalAddress(filter.displayIp)
-      const after = decodeCursor(cursor, isAddressText)
+      const after = pages.after(cursor)
       const rows = await allocations.listAllocations(contextOf(services, request), filter, { limit: limit + 1, after })
-      return toPage(
+      return pages.page(
         rows,
         limit,
         (row) => row,

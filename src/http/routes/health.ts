@@ -1,6 +1,8 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
+import type { FastifyReply } from 'fastify'
 import { Problem } from '../../core/errors.js'
 import { closed } from '../../schemas/common.js'
+import { sendProblem } from '../errors.js'
 
 const Health = Type.Object(
   { status: Type.Literal('ok') },
@@ -14,6 +16,7 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
   app,
   { isReady },
 ) => {
+  let wasReady = true
   const open = { config: { access: 'open', doors: ['northbound', 'join'] }, logLevel: 'warn' } as const
   app.get(
     '/livez',
@@ -44,11 +47,18 @@ export const healthRoutes: FastifyPluginAsyncTypebox<{ isReady: () => Promise<bo
         response: { 200: Health },
       },
     },
-    async () => {
-      if (await isReady()) return { status: 'ok' as const }
-      throw new Problem('store_unavailable', 'The database is not reached, or not at the version needed.', {
-        retryAfter: 1,
-      })
+    async (request, reply) => {
+      const isNow = await isReady()
+      // Once, and not with each probe: that it is not ready is an answer, and no error.
+      if (isNow !== wasReady) request.log.warn(isNow ? 'ready again' : 'not ready: the database cannot be used')
+      wasReady = isNow
+      if (isNow) return { status: 'ok' as const }
+      return sendProblem(
+        reply as FastifyReply,
+        new Problem('store_unavailable', 'The database is not reached, or not at the version needed.', {
+          retryAfter: 1,
+        }),
+      ) as never
     },
   )
 }

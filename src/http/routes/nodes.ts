@@ -7,9 +7,10 @@ import { Node, NodePatch, NodeState } from '../../schemas/node.js'
 import type { NodeFilter } from '../../store/nodes.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
-import { decodeCursor, isText, toPage } from '../page.js'
+import { isText, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
+const pages = new Pages('nodes', isText)
 const named = Type.Object({ name: NodeName }, closed)
 
 export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
@@ -45,9 +46,9 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
         const at = label.indexOf('=')
         filter.label = { key: label.slice(0, at), value: label.slice(at + 1) }
       }
-      const after = decodeCursor(cursor, isText)
+      const after = pages.after(cursor)
       const rows = await nodes.listNodes(contextOf(services, request), filter, { limit: limit + 1, after })
-      return toPage(rows, limit, nodes.toNode, (row) => row.name)
+      return pages.page(rows, limit, nodes.toNode, (row) => row.name)
     },
   )
 

@@ -6,12 +6,14 @@ import { closed, DryRun, ifMatchHeader, PoolName, page, pageQuery, ref } from '.
 import { NewPool, NewReservation, Pool, PoolPatch, Reservation } from '../../schemas/pool.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
-import { decodeCursor, isAddressText, isText, toPage } from '../page.js'
+import { isAddressText, isText, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
 const named = Type.Object({ name: PoolName }, closed)
 const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
 const listing = Type.Object(pageQuery, closed)
+const poolPages = new Pages('pools', isText)
+const reservationPages = new Pages('reservations', isAddressText)
 const reading = { access: ['admin', 'auditor'] } as const
 const changing = { access: ['admin'] } as const
 
@@ -60,9 +62,9 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request) => {
       const { limit = 100, cursor } = request.query
-      const after = decodeCursor(cursor, isText)
+      const after = poolPages.after(cursor)
       const rows = await pools.listPools(contextOf(services, request), { limit: limit + 1, after })
-      return toPage(
+      return poolPages.page(
         rows,
         limit,
         (pool) => pool,
@@ -187,9 +189,9 @@ export const poolRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       const { limit = 100, cursor } = request.query
       const rows = await reservations.listReservations(contextOf(services, request), request.params.name, {
         limit: limit + 1,
-        after: decodeCursor(cursor, isAddressText),
+        after: reservationPages.after(cursor),
       })
-      return toPage(
+      return reservationPages.page(
         rows,
         limit,
         (reservation) => reservation,

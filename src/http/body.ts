@@ -1,0 +1,107 @@
+import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { invalidField, Problem } from '../core/errors.js'
+import { isSilent } from './errors.js'
+
+/** Has the app read bodies as JSON, and refuse one where none is asked for: what it says would not be done. */
+export function readBodies(app: FastifyInstance): void {
+  app.removeAllContentTypeParsers()
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
+    parseJson(body, isSilent(request)),
+  )
+  app.addHook('onRequest', async ({ raw }) => {
+    // A type of nothing says nothing: `curl -d ''` calls it a form.
+    if (!hasBody(raw)) delete raw.headers['content-type']
+  })
+  app.addHook('preValidation', async (request) => {
+    const { schema } = request.routeOptions
+    // What is not in the API description (pages, what is passed on) sees to it by itself.
+    if (schema === undefined || schema.hide || schema.body !== undefined) return
+    // Of GET and HEAD no body is ever read.
+    if (request.body !== undefined || (['GET', 'HEAD'].includes(request.method) && hasBody(request.raw))) {
+      throw invalidField('', 'This takes no body. Leave it out; what can be said of it belongs in the query.')
+    }
+  })
+}
+
+function hasBody({ headers }: FastifyRequest['raw']): boolean {
+  return headers['transfer-encoding'] !== undefined || !/^0*$/.test(headers['content-length'] ?? '')
+}
+
+/** No body is no JSON either: routes that need one say so. */
+function parseJson(body: Buffer, silent: boolean): unknown {
+  if (body.length === 0) return undefined
+  let text: string
+  let value: unknown
+  try {
+    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    value = JSON.parse(text)
+  } catch {
+    throw new Problem('malformed_json', 'The body cannot be read as JSON in UTF-8.')
+  }
+  const repeated = repeatedField(text)
+  if (repeated !== undefined) {
+    throw invalidField(silent ? '' : repeated, 'A field stands here more than once. Which one counts nobody could say.')
+  }
+  return value
+}
+
+/** An object or array that is open where the text is being read: the names in it so far, or how many items. */
+type Open = { names: Set<string>; name: string } | { index: number }
+
+/**
+ * The JSON Pointer of a field that its object has twice; undefined if there is none. JSON.parse keeps the last one and
+ * says nothing.
+ * @param text JSON that can be parsed
+ */
+export function repeatedField(text: string): string | undefined {
+  const open: Open[] = []
+  // Whether a text that comes next is a field's name.
+  let nameNext = false
+  for (let at = 0; at < text.length; at++) {
+    const inside = open.at(-1)
+    switch (text[at]) {
+      case '{':
+        open.push({ names: new Set(), name: '' })
+        nameNext = true
+        break
+      case '[':
+        open.push({ index: 0 })
+        nameNext = false
+        break
+      case '}':
+      case ']':
+        open.pop()
+        nameNext = false
+        break
+      case ',':
+        if (inside && 'index' in inside) inside.index++
+        else nameNext = true
+        break
+      case '"': {
+        const end = endOfText(text, at)
+        if (nameNext && inside && 'names' in inside) {
+          inside.name = JSON.parse(text.slice(at, end + 1))
+          if (inside.names.has(inside.name)) return pointerOf(open)
+          inside.names.add(inside.name)
+          nameNext = false
+        }
+        at = end
+      }
+    }
+  }
+  return undefined
+}
+
+/** Where the quote is that ends the text which begins with the quote at `start`. */
+function endOfText(text: string, start: number): number {
+  let at = start + 1
+  while (text[at] !== '"') at += text[at] === '\\' ? 2 : 1
+  return at
+}
+
+function pointerOf(open: readonly Open[]): string {
+  return open
+    .map((one) => ('index' in one ? one.index : one.name.replace(/~/g, '~0').replace(/\//g, '~1')))
+    .map((step) => `/${step}`)
+    .join('')
+}
