@@ -76,13 +76,21 @@ function fail(error: unknown): void {
 async function runMigrate(): Promise<void> {
   const config = settled()
   if (!config) return
+  const stopping = new AbortController()
+  onSignals(() => stopping.abort())
   try {
-    const store = await openStore(config, progress, () => {})
+    const store = await openStore(config, progress, () => {}, stopping.signal)
     await store.stop()
     progress('the database is at the version that this program needs')
   } catch (error) {
     fail(error)
   }
+  // What a signal's handlers left open keeps nobody waiting.
+  process.exit()
+}
+
+function onSignals(listener: () => void): void {
+  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, listener)
 }
 
 async function runService(): Promise<void> {
@@ -90,23 +98,25 @@ async function runService(): Promise<void> {
   if (!config) return
   const terminal = process.stdout.isTTY === true
   const log = createLogger(config.logLevel, terminal)
-  const starting = serve(config, progress, log)
+  const stopping = new AbortController()
+  const starting = serve(config, progress, log, stopping.signal)
 
-  let stopping = false
   const stop = async () => {
     // Ctrl-C comes twice by way of npm, and impatient people press it again: the first one counts.
-    if (stopping) return
-    stopping = true
+    if (stopping.signal.aborted) return
+    stopping.abort()
     const running = await starting.catch(() => undefined)
     await running?.stop()
     process.exit()
   }
-  for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) process.on(signal, () => void stop())
+  onSignals(() => void stop())
 
   try {
     const running = await starting
-    if (!stopping) print(announcement(running, config, terminal))
+    if (!stopping.signal.aborted) print(announcement(running, config, terminal))
   } catch (error) {
+    // Who was asked to stop has not failed.
+    if (stopping.signal.aborted) return
     fail(error)
     process.exit()
   }

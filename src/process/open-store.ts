@@ -1,8 +1,9 @@
+import { randomUUID } from 'node:crypto'
 import type { Kysely } from 'kysely'
 import type { Config } from '../config.js'
 import { type DataDir, openDataDir } from '../embedded/data-dir.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded/postgres.js'
-import { openDatabase } from '../store/database.js'
+import { endConnections, openDatabase } from '../store/database.js'
 import { migrate } from '../store/migrate.js'
 import type { Database } from '../store/schema.js'
 import { isAway } from '../store/transaction.js'
@@ -15,11 +16,15 @@ export interface Store {
   stop: Stop
 }
 
-/** Opens the database of the settings, or the embedded one, and brings it to the version that this code needs. */
+/**
+ * Opens the database of the settings, or the embedded one, and brings it to the version that this code needs.
+ * @throws StartError also when `signal` asks to stop before it is done: then nothing is left running, or half migrated
+ */
 export async function openStore(
   config: Config,
   progress: (line: string) => void,
   onError: (error: Error) => void,
+  signal: AbortSignal,
 ): Promise<Store> {
   const stops: Stop[] = []
   const stop = () => stopAll(stops)
@@ -34,12 +39,7 @@ export async function openStore(
       url = embedded.url
     }
     const options = { url, connections: config.databaseConnections, onError }
-    const patient = openDatabase({ ...options, connections: 2, patient: true })
-    try {
-      await waitForDatabase(() => migrate(patient), progress)
-    } finally {
-      await patient.destroy()
-    }
+    await bringUpToDate(options, progress, signal)
     const db = openDatabase(options)
     stops.push(() => db.destroy())
     return { db, dataDir, stop }
@@ -49,17 +49,41 @@ export async function openStore(
   }
 }
 
+async function bringUpToDate(
+  options: Omit<Parameters<typeof openDatabase>[0], 'patient' | 'name'>,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
+  const name = `edge-ipam migration ${randomUUID()}`
+  const db = openDatabase({ ...options, connections: 2, patient: true, name })
+  // A migration may wait for hours, for a lock or for another replica's, and hears of nothing meanwhile.
+  const stop = () => void endConnections(options.url, name).catch(() => {})
+  signal.addEventListener('abort', stop)
+  try {
+    await waitForDatabase(() => migrate(db), progress, signal)
+  } finally {
+    signal.removeEventListener('abort', stop)
+    await db.destroy()
+  }
+}
+
 /** For so long (ms) a database that is not there yet is waited for: it may be starting beside us. */
 const WAIT_FOR_DATABASE = 15_000
 
-async function waitForDatabase(work: () => Promise<unknown>, progress: (line: string) => void): Promise<void> {
+async function waitForDatabase(
+  work: () => Promise<unknown>,
+  progress: (line: string) => void,
+  signal: AbortSignal,
+): Promise<void> {
   const deadline = performance.now() + WAIT_FOR_DATABASE
   let told = false
   for (;;) {
+    if (signal.aborted) throw new StartError('stopped before the database was ready; what was under way is undone', 1)
     try {
       await work()
       return
     } catch (error) {
+      if (signal.aborted) continue
       const { code, message } = error as { code?: string; message: string }
       // 28: no such user or password; 3D: no such database; 42501: not allowed to make tables.
       if (code !== undefined && /^(28|3D|42501)/.test(code)) {

@@ -34,13 +34,13 @@ export async function serve(
   config: Config,
   progress: (line: string) => void,
   log: FastifyBaseLogger,
+  signal: AbortSignal,
 ): Promise<Running> {
   const stops: Stop[] = []
   const stop = () => stopAll(stops)
   try {
-    const store = await openStore(config, progress, (error) =>
-      log.warn({ cause: error.message }, 'a database connection broke'),
-    )
+    const onBreak = (error: Error) => log.warn({ cause: error.message }, 'a database connection broke')
+    const store = await openStore(config, progress, onBreak, signal)
     stops.push(store.stop)
     const { db, dataDir } = store
     const generated = config.adminToken === undefined && dataDir !== undefined

@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect, type PostgresPool } from 'kysely'
+import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
 import pg from 'pg'
 import type { Database } from './schema.js'
 
@@ -27,10 +27,12 @@ export function openDatabase(options: {
   onError: (error: Error) => void
   /** Wait as long as it takes: for migrations, which may be long and wait for each other. */
   patient?: boolean
+  /** What the server calls its connections; `edge-ipam`, if it is not said. */
+  name?: string
 }): Kysely<Database> {
   const pool = new pg.Pool({
     connectionString: withLibpqMeaning(options.url),
-    application_name: 'edge-ipam',
+    application_name: options.name ?? 'edge-ipam',
     max: options.connections,
     types,
     connectionTimeoutMillis: 3_000,
@@ -91,4 +93,16 @@ const pools = new WeakMap<Executor, pg.Pool>()
 export function connectionsOf(db: Executor): { total: number; idle: number; waiting: number } {
   const pool = pools.get(db)
   return { total: pool?.totalCount ?? 0, idle: pool?.idleCount ?? 0, waiting: pool?.waitingCount ?? 0 }
+}
+
+/** Ends the connections of this name at the server, whatever they wait for: what they had under way is undone. */
+export async function endConnections(url: string, name: string): Promise<void> {
+  const db = openDatabase({ url, connections: 1, onError: () => {} })
+  try {
+    await sql`
+      select pg_terminate_backend(pid) from pg_stat_activity
+      where application_name = ${name} and usename = current_user`.execute(db)
+  } finally {
+    await db.destroy()
+  }
 }
