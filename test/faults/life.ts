@@ -51,7 +51,8 @@ export interface Pool {
   /** The address that it and all its addresses begin with: `10.160.3.32` is `['10.160.3.', 32]`. */
   readonly base: readonly [string, number]
   settings: { cidr: string; state: string; description: string | null } | null
-  reservations: { id: string; start: string; end: string }[]
+  /** Who made one without an answer does not know its id before the pool is read. */
+  reservations: { id: string | null; start: string; end: string }[]
 }
 
 export interface Token {

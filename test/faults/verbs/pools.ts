@@ -13,7 +13,9 @@ export function poolOf(pool: Pool, nodes: Life['nodes']) {
   const allocated = nodes.filter(({ holds }) => holds?.pool === pool.name).length
   const reserved = pool.reservations.length * RESERVED
   const utilization = { capacity, allocated, quarantined: 0, reserved, free: capacity - allocated - reserved }
-  const reservations = pool.reservations.toSorted((one, other) => (one.start < other.start ? -1 : 1))
+  const reservations = pool.reservations
+    .toSorted((one, other) => (one.start < other.start ? -1 : 1))
+    .map(({ start, end, id }) => ({ start, end, id: id ?? isText }))
   return { name: pool.name, ...pool.settings, reservations, utilization }
 }
 
@@ -35,7 +37,7 @@ const make = withPool(({ random, nodes }, pool) => {
     body: { name: pool.name, ...settings, reservations, quarantineSeconds: 0, nodeSelector: { of: pool.name } },
   }
   if (pool.settings) return { ask, verify: { answer: refused(409, 'pool_exists') } }
-  const made = { ...pool, settings, reservations: reservations.map((one) => ({ ...one, id: isText as never })) }
+  const made = { ...pool, settings, reservations: reservations.map((one) => ({ ...one, id: null })) }
   return {
     ask,
     verify: {
@@ -45,8 +47,7 @@ const make = withPool(({ random, nodes }, pool) => {
     },
     remember(reply) {
       pool.settings = settings
-      // The id is in the answer, or it is not known, and then the reservation just stays.
-      pool.reservations = reservations.map((one) => ({ ...one, id: reply.body.reservations?.[0].id ?? '' }))
+      pool.reservations = reply.body.reservations ?? made.reservations
     },
   }
 })
@@ -76,6 +77,9 @@ const change = withPool(({ random, nodes }, pool) => {
 const read = withPool(({ nodes }, pool) => ({
   ask: { method: 'GET', path: pathOf(pool) },
   verify: { answer: pool.settings ? { status: 200, body: poolOf(pool, nodes) } : unknown },
+  remember(reply) {
+    if (pool.settings) pool.reservations = reply.body.reservations
+  },
 }))
 
 const remove = withPool(({ nodes }, pool) => {
@@ -120,13 +124,13 @@ const reserve = withPool(({ random, nodes }, pool) => {
       leaves: ['reservation.created'],
     },
     remember(reply) {
-      pool.reservations.push({ ...wish, id: reply.body.id ?? '' })
+      pool.reservations.push({ ...wish, id: reply.body.id ?? null })
     },
   }
 })
 
 const unreserve = withPool(({ random }, pool) => {
-  const one = random.pick(pool.reservations.filter(({ id }) => id !== ''))
+  const one = random.pick(pool.reservations.filter(({ id }) => id !== null))
   if (!one) return undefined
   return {
     ask: { method: 'DELETE', path: `${pathOf(pool)}/reservations/${one.id}` },
