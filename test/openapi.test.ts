@@ -1,54 +1,8 @@
 import { execFile } from 'node:child_process'
 import { readFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
-import { Ajv2020 } from 'ajv/dist/2020.js'
-import fc from 'fast-check'
 import t from 'tap'
-import { openapiDocument } from '../src/cli/openapi.js'
-import { type ProblemCode, problems } from '../src/core/errors.js'
-import { statusOf } from '../src/http/errors.js'
-import { formats } from '../src/http/validation.js'
-
-// biome-ignore lint/suspicious/noExplicitAny: a document of every shape
-type Any = any
-
-const text = await openapiDocument()
-const document: Any = JSON.parse(text)
-const methods = ['get', 'put', 'post', 'delete', 'options', 'head', 'patch', 'trace']
-
-function* operations(): Generator<[name: string, path: string, operation: Any, shared: Any[]]> {
-  for (const [path, item] of Object.entries<Any>(document.paths)) {
-    for (const method of methods) {
-      if (item[method]) yield [`${method.toUpperCase()} ${path}`, path, item[method], item.parameters ?? []]
-    }
-  }
-}
-
-function* everything(value: unknown, pointer = '#'): Generator<[pointer: string, value: Record<string, unknown>]> {
-  if (typeof value !== 'object' || value === null) return
-  if (!Array.isArray(value)) yield [pointer, value as Record<string, unknown>]
-  for (const [key, inside] of Object.entries(value)) {
-    yield* everything(inside, `${pointer}/${key.replaceAll('~', '~0').replaceAll('/', '~1')}`)
-  }
-}
-
-function resolve(ref: string): unknown {
-  if (!ref.startsWith('#/')) return undefined
-  const steps = ref
-    .slice(2)
-    .split('/')
-    .map((step) => decodeURIComponent(step).replaceAll('~1', '/').replaceAll('~0', '~'))
-  return steps.reduce<Any>((at, step) => at?.[step], document)
-}
-
-/** A response, or the one that it names. */
-function whole(response: Any): Any {
-  return response.$ref ? resolve(response.$ref) : response
-}
-
-function examplesOf({ example, examples = {} }: Any): unknown[] {
-  return [...(example === undefined ? [] : [example]), ...Object.values<Any>(examples).map((one) => one.value)]
-}
+import { type Any, document, everything, operations, resolve, text, whole } from './support/openapi.js'
 
 t.test('openapi/openapi.json is what the routes make', async (t) => {
   const kept = await readFile(new URL('../openapi/openapi.json', import.meta.url), 'utf8').catch(() => '')
@@ -117,108 +71,9 @@ t.test('every operation has an id of its own', async (t) => {
   t.equal(new Set(ids).size, ids.length)
 })
 
-t.test(
-  'every operation says which codes it can answer with, and each of them has a description and an example',
-  async (t) => {
-    const seen = new Set<string>()
-    for (const [name, , operation] of operations()) {
-      t.notOk(operation.responses.default, `${name}: no answer is left open`)
-      for (const [status, response] of Object.entries<Any>(operation.responses).filter(
-        ([status]) => Number(status) >= 400,
-      )) {
-        const { description, content } = whole(response)
-        const { schema, examples } = content['application/problem+json']
-        const { code, status: own } = schema.allOf[1].properties
-        t.same(own.enum, [Number(status)], `${name} ${status}`)
-        t.same(Object.keys(examples), code.enum, `${name} ${status}: an example of each`)
-        for (const one of code.enum as ProblemCode[]) {
-          seen.add(one)
-          t.equal(String(statusOf[one]), status, `${name} ${status}: ${one}`)
-          t.ok(description.includes(`\`${one}\`: ${problems[one].means}`), `${name} ${status}: ${one} is described`)
-          t.equal(examples[one].value.code, one)
-        }
-      }
-    }
-    const anywhere: string[] = ['route_not_found', 'method_not_allowed']
-    const inBatches: string[] = ['batch_aborted']
-    t.same([...seen, ...anywhere, ...inBatches].sort(), Object.keys(problems).sort(), 'no code is left out')
-  },
-)
-
-t.test('the schema of problems has the closed list of codes, and what each means', async (t) => {
-  const { code } = document.components.schemas.Problem.properties
-  t.same(code.enum, Object.keys(problems))
-  for (const one of Object.keys(problems) as ProblemCode[]) {
-    t.ok(
-      code.description.includes(`\`${one}\` (${statusOf[one]}): ${problems[one].means} ${problems[one].remedy}`),
-      one,
-    )
-  }
-})
-
 t.test('every operation says who may call it', async (t) => {
   for (const [name, , operation] of operations()) {
     if (operation.security?.length !== 0) t.match(operation.description, /^Roles: [a-z, ]+\.$/m, name)
-  }
-})
-
-t.test('every body and every answer has an example, and every example is what its schema says', async (t) => {
-  const ajv = new Ajv2020({ strict: false, allErrors: true, formats: { 'uri-reference': true } })
-  for (const [name, problem] of Object.entries(formats)) ajv.addFormat(name, (text: string) => problem(text) === null)
-  ajv.addSchema({ $id: 'document', ...document })
-  const fits = (pointer: string, example: unknown) => {
-    const check = ajv.compile({ $ref: `document${pointer}/schema` })
-    t.ok(check(example), `${pointer}: ${JSON.stringify(example)}: ${ajv.errorsText(check.errors)}`)
-  }
-  for (const [name, , operation] of operations()) {
-    const { content } = operation.requestBody ?? {}
-    if (content) t.ok(examplesOf(content['application/json']).length > 0, `${name}: the body has an example`)
-    for (const [status, response] of Object.entries<Any>(operation.responses)) {
-      for (const [type, media] of Object.entries<Any>(whole(response).content ?? {})) {
-        t.ok(examplesOf(media).length > 0, `${name} ${status} ${type} has an example`)
-      }
-    }
-    for (const parameter of operation.parameters ?? []) {
-      if (parameter.in === 'path') t.ok(examplesOf(parameter).length > 0, `${name}: {${parameter.name}} has an example`)
-    }
-  }
-  let seen = 0
-  for (const [pointer, value] of everything(document)) {
-    if (pointer.includes('/example') || typeof value.schema !== 'object') continue
-    for (const example of examplesOf(value)) {
-      seen++
-      fits(pointer, example)
-    }
-  }
-  t.ok(seen > 100, `${seen} examples`)
-})
-
-t.test('what the document says of the form of a text refuses nothing that the service takes', async (t) => {
-  const forms = new Map<string, Any>()
-  for (const [, value] of everything(document)) {
-    if (typeof value.format === 'string' && value.format in formats) forms.set(value.format, value)
-  }
-  const samples: Record<string, fc.Arbitrary<string>> = {
-    address: fc.oneof(fc.ipV4(), fc.ipV6()),
-    cidr: fc.tuple(fc.ipV6(), fc.nat(128)).map(([ip, length]) => `${ip}/${length}`),
-    'node-name': fc.stringMatching(/^[a-z0-9.-]{1,40}$/),
-    'pool-name': fc.stringMatching(/^[a-z0-9-]{1,64}$/),
-    glob: fc.stringMatching(/^[-.a-z0-9*?]{1,20}$/),
-    cursor: fc.stringMatching(/^[\w-]{1,40}$/),
-    label: fc.tuple(fc.string(), fc.string({ unit: 'binary' })).map(([key, value]) => `${key}=${value}`),
-    text: fc.string({ unit: 'binary' }),
-    'date-time': fc.date({ noInvalidDate: true }).map((date) => date.toISOString()),
-  }
-  t.same([...forms.keys()].sort(), Object.keys(samples).sort())
-  for (const [format, sample] of Object.entries(samples)) {
-    const { minLength = 0, maxLength = Infinity, pattern = '' } = forms.get(format)
-    const form = new RegExp(pattern, 'u')
-    fc.assert(
-      fc.property(fc.oneof(sample, fc.string()), (text) => {
-        fc.pre(formats[format]!(text) === null)
-        return form.test(text) && text.length >= minLength && text.length <= maxLength
-      }),
-    )
   }
 })
 

@@ -27,6 +27,7 @@ const notRun: [command: RegExp, why: string][] = [
   [/^npm start$/, 'test/repository/start.test.ts runs it, with a port and a folder of its own'],
   [/^npm test( -- .*)?$/, 'it is what runs this'],
   [/^npm run format$/, 'it writes into the checkout; npm test has the same check'],
+  [/^npm run fuzz$/, 'takes two minutes, and Python; .ci/run has it'],
   [/^docker /, 'needs a container engine; test/repository/dockerfile.test.ts does what it can without'],
   [/^curl -fsSL https:\/\/ipam\.example\.com\/join\.sh \| /, 'for a device: test/join does it on stand-ins'],
 ]
