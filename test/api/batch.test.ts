@@ -1,5 +1,6 @@
 import t from 'tap'
 import { startService } from '../support/service.js'
+import { endQuarantine } from './support.js'
 
 t.test('batches of allocations', async (t) => {
   const service = await startService(t, { env: { EDGE_IPAM_POOL: '10.0.0.0/29' } })
@@ -28,6 +29,30 @@ t.test('batches of allocations', async (t) => {
       )
     }
     t.equal(await allocated(), 1)
+  })
+
+  await t.test('each that fails for itself is told why, also when others do', async (t) => {
+    const items = [{ nodeName: 'X' }, { nodeName: 'b' }, { nodeName: 'x', address: '10.0.0.1' }, 7, { nodeName: 'b' }]
+    const answer = await batch(items, { atomic: true })
+    t.strictSame(
+      answer.body.results.map((one: { problem: { code: string } }) => one.problem.code),
+      ['validation_failed', 'batch_aborted', 'address_in_use', 'validation_failed', 'batch_aborted'],
+    )
+    t.match(answer.body.results[3].problem, { status: 400, errors: [{ path: '/items/3' }] })
+  })
+
+  await t.test('what an atomic batch allocates is counted as any other, and a dry run is not', async (t) => {
+    const created = async () => {
+      const { text } = await service.call('GET', '/metrics')
+      return Number(/^edge_ipam_allocations_total\{result="created"\} (\d+)$/m.exec(text)?.[1])
+    }
+    const before = await created()
+    await batch([{ nodeName: 'counted' }], { atomic: true }, '?dryRun=true')
+    t.equal(await created(), before)
+    await batch([{ nodeName: 'counted' }], { atomic: true })
+    t.equal(await created(), before + 1)
+    await service.call('DELETE', '/v1/nodes/counted')
+    await endQuarantine(service, '10.0.0.2')
   })
 
   await t.test('a dry run promises different addresses, and keeps none', async (t) => {

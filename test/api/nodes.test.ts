@@ -49,6 +49,19 @@ t.test('PATCH: what is given replaces, what is absent stays, null clears, labels
   problem(t, await call('PATCH', '/v1/nodes/nobody', { displayIp: null }), 404, 'node_not_found')
 })
 
+t.test('a node has at most 64 labels, however they come', async (t) => {
+  const labels = Object.fromEntries(Array.from({ length: 64 }, (_, index) => [`k${index}`, 'v']))
+  await give(service, 'labelled', { labels })
+  const patch = (more: object, side = '') => call('PATCH', `${side}/v1/nodes/labelled`, { labels: more })
+  for (const side of ['', '/northbound']) {
+    const answer = await patch({ more: 'v' }, side)
+    problem(t, answer, 400, 'validation_failed')
+    t.same(answer.body.errors[0].path, '/labels')
+  }
+  t.equal((await patch({ more: 'v', k0: null })).status, 200, 'one for another')
+  t.equal(Object.keys((await call('GET', '/v1/nodes/labelled')).body.labels).length, 64)
+})
+
 t.test('PATCH with If-Match changes only what the caller has seen', async (t) => {
   await give(service, 'seen')
   const etag = (await call('GET', '/v1/nodes/seen')).headers.get('etag')!
