@@ -3,6 +3,7 @@ import { readFileSync } from 'node:fs'
 import Fastify from 'fastify'
 import t from 'tap'
 import { joinScript } from '../../src/integrations/join/plugin.js'
+import { readText, tableRows } from '../repository/markdown.js'
 import { makeDevice, missing, SCRIPT, SHELLS, TOKEN } from './device.js'
 import { startTrouble, text } from './trouble.js'
 
@@ -37,6 +38,19 @@ for (const shell of SHELLS) {
     t.equal(seen.length, 1, 'the whole of it does, also without the last newline')
   })
 }
+
+t.test('the codes of --help are those of the documentation, and those that the script ends with', async (t) => {
+  const script = readFileSync(SCRIPT, 'utf8')
+  const help = script.slice(script.indexOf('\nExit codes\n'), script.indexOf('\nHELP\n'))
+  const inHelp = [...help.matchAll(/^ +(\d+(?:, \d+)?) {2}/gm)].map(([, code]) => code)
+  t.strictSame(
+    inHelp,
+    tableRows(readText('docs/joining.md'), 'code').map(([code]) => code),
+  )
+  const named = [...script.matchAll(/\b(EX_\w+)=(\d+)/g)]
+  t.strictSame([...named.map(([, , code]) => code)].sort(), inHelp.slice(2, -1).sort())
+  for (const [, name] of named) t.match(script, new RegExp(`die \\$${name} `), `${name} is used`)
+})
 
 t.test('shellcheck finds nothing', { skip: missing('shellcheck') ?? false }, async (t) => {
   const result = spawnSync('shellcheck', ['-s', 'sh', '-o', 'avoid-nullary-conditions', SCRIPT], { encoding: 'utf8' })

@@ -1,9 +1,10 @@
 import { execFileSync } from 'node:child_process'
-import { readFileSync, writeFileSync } from 'node:fs'
+import { copyFileSync, readFileSync, writeFileSync } from 'node:fs'
 import { createServer } from 'node:https'
 import type { AddressInfo } from 'node:net'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { blocksRunIn, readText } from '../repository/markdown.js'
 import { CLIENTS, makeDevice, missing, SHELLS, TOKEN } from './device.js'
 
 const env = { EDGE_IPAM_TOKEN: TOKEN }
@@ -33,9 +34,13 @@ function makeCertificate(name: string, issuer: string | null, extensions: string
   )
 }
 
+const [documented] = blocksRunIn('test/join/tls.test.ts', readText('docs/joining.md')) as [string]
+
 /** The fingerprint, by the command that the documentation gives. */
-const fingerprint = (name: string) =>
-  openssl('x509', '-in', file(`${name}.pem`), '-noout', '-fingerprint', '-sha256').trim()
+function fingerprint(name: string): string {
+  copyFileSync(file(`${name}.pem`), file('ca.pem'))
+  return execFileSync('sh', ['-c', documented], { cwd: folder, encoding: 'utf8' }).trim()
+}
 
 /** An https server that gives an address, with the certificates of these names as its chain; `asked` counts its requests. */
 async function serve(t: Test, chain: string[]) {
