@@ -82,9 +82,13 @@ function checkCalls(t: Test, device: Device) {
     t.notOk(told.includes(secret), 'the token of the service is nowhere')
 }
 
+// A row waits for its processes most of the time.
+t.jobs = 2
+
 for (const { release, shell } of ROWS) {
   const { name, tag, way } = release
-  t.test(`${name} (${tag}, ${way}) in ${shell}`, { skip: missing(shell, 'curl') ?? false }, async (t) => {
+  const options = { skip: missing(shell, 'curl') ?? false, buffered: true }
+  t.test(`${name} (${tag}, ${way}) in ${shell}`, options, async (t) => {
     t.test('a device joins, joins again, is checked, leaves and comes back', async (t) => {
       const device = setUp(t, release, shell)
       const result = await device.join()
@@ -132,6 +136,18 @@ for (const { release, shell } of ROWS) {
       t.equal(device.readConfig(), null)
       t.equal(device.hasInterface('edge-ipam0'), false)
       checkCalls(t, device)
+    })
+
+    t.test('a join that lost its power is undone by --uninstall, and done again', async (t) => {
+      const device = setUp(t, release, shell)
+      device.letPowerFail()
+      t.match(await device.join(), { code: null })
+      t.not(device.readConfig(), null, 'keadm was in the middle of it')
+      device.reboot()
+      t.match(await device.act('--uninstall'), { code: 0, stderr: '' })
+      t.equal(device.readConfig(), null)
+      t.match(await device.join(), { code: 0, stderr: '' })
+      await checkJoined(t, device)
     })
 
     t.test('a device that was joined by hand keeps its address until it is meant otherwise', async (t) => {

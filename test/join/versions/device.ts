@@ -75,6 +75,8 @@ export function makeEdgeDevice(t: Test, release: Release, shell: Shell = 'dash')
     isRunning: () => existsSync(join(state, 'running')),
     /** What systemctl and ip were asked for, one line a call. */
     asked: (name: 'systemctl' | 'ip') => linesOf(name),
+    /** Lets the next keadm join end, with who called it, when it has written edgecore.yaml and not started edgecore. */
+    letPowerFail: () => writeFileSync(join(state, 'power-fails'), ''),
     /** Loses what a reboot loses (interfaces, /run), and starts what is enabled. */
     reboot: () => void execFileSync(node, [program('systemd.mjs'), folder, 'boot']),
     /** The units that come up at a boot. */

@@ -1,7 +1,7 @@
 // A stand-in for keadm: `keadm.mjs FOLDER ARGUMENTS`. FOLDER is the device; its release.json says which keadm this is. Every call
 // is noted in FOLDER/state/keadm, with its exit code. Help and version are told without this program: see tells.ts.
 
-import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { parse, usage } from './cobra.mjs'
 import { configOf, defaultConfig, isRunning, save } from './edgecore.mjs'
@@ -11,6 +11,7 @@ import { write } from './yaml.mjs'
 const [folder, ...words] = process.argv.slice(2)
 const release = JSON.parse(readFileSync(join(folder, 'release.json'), 'utf8'))
 const systemctl = systemd(folder, release)
+const unit = join(folder, 'etc/systemd/system/edgecore.service')
 const managed = join(folder, 'etc/kubeedge')
 
 const commands = {
@@ -68,10 +69,22 @@ function joinCluster(values) {
   if (last('edgenode-ip')) config.modules.edged.nodeIP = last('edgenode-ip')
   const isString = release.join.some(({ name, type }) => name === 'set' && type === 'string')
   for (const set of isString ? (values.set ?? []).slice(-1) : (values.set ?? [])) applySet(config, set)
+  if (release.needsCleanFolder) writeUnit()
   save(folder, write(config))
+  if (existsSync(join(folder, 'state/power-fails'))) {
+    rmSync(join(folder, 'state/power-fails'))
+    process.kill(process.ppid, 'SIGKILL')
+    process.exit()
+  }
+  // The releases that download edgecore link its unit only now.
+  writeUnit()
   systemctl['daemon-reload']()
   systemctl.enable('edgecore')
   systemctl.start('edgecore')
+}
+
+function writeUnit() {
+  writeFileSync(unit, '[Service]\nExecStart=/usr/local/bin/edgecore\nRestart=always\n')
 }
 
 /** `a.b=1,c.d={2,3}`: commas inside braces and quotes belong to the value; what has not exactly one `=` is passed over. */
@@ -97,6 +110,7 @@ function reset({ force }, _rest, isEdge) {
   if (force.at(-1) !== 'true') throw new Error('aborted reset operation')
   systemctl.stop('edgecore')
   systemctl.disable('edgecore')
+  rmSync(unit, { force: true })
   // Where it has commands of their own for the two sides, the common one goes on to the cloud side, and fails there.
   if (!isEdge && release.resetEdge) {
     throw new Error('TearDown failed, err:fail to clean kubeedge namespace, err:no configuration has been provided')

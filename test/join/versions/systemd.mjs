@@ -53,6 +53,11 @@ export function systemd(folder, release) {
   }
 
   function startUnit(name) {
+    if (!existsSync(join(folder, 'etc/systemd/system', `${name}.service`))) {
+      process.stderr.write(`Failed to start ${name}.service: Unit ${name}.service not found.\n`)
+      process.exitCode = 5
+      return
+    }
     const failure = run(lines(name, 'ExecStartPre'))
     if (name === 'edgecore') {
       stop(folder)
