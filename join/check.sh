@@ -3,8 +3,8 @@
 
 # Says whether this device has the address it should. The service is asked only if there is something to compare.
 check() {
-  settle_name
   is_set_up || die $EX_NOT_JOINED "this device is not joined (there is no $CONFIG); run this without --check"
+  settle_name
   configured=$(setting nodeIP)
   running=''
   if is_edgecore_running; then running=yes; fi
@@ -34,10 +34,9 @@ check() {
 
 # Undoes a join as far as it was done. What this device had is looked up before it is wiped out.
 uninstall() {
-  settle_name
+  if is_set_up || [ -n "$NODE_NAME$(recorded node)" ]; then settle_name; fi
   ADDRESS=$(setting nodeIP)
-  SEQUENCE=''
-  if [ "$(recorded node)" = "$NODE_NAME" ] && [ -n "$(recorded address)" ]; then
+  if [ "$(recorded node)" = "$NODE_NAME" ]; then
     ADDRESS=$(recorded address)
     SEQUENCE=$(recorded sequence)
   fi
@@ -67,11 +66,13 @@ remove_leftovers() {
   folder=$ROOT/etc/kubeedge
   [ ! -e "$folder/config/cloudcore.yaml" ] ||
     die $EX_RESET "keadm reset left $CONFIG, and this host has a cloudcore too; remove what belongs to edgecore in $folder"
-  make_work_folder
   stop_edgecore >/dev/null 2>&1 || :
-  if has_systemd; then systemctl disable edgecore >/dev/null 2>&1 || :; fi
+  if has_unit; then
+    systemctl disable edgecore >/dev/null 2>&1 || :
+    rm -f "$ROOT/etc/systemd/system/edgecore.service"
+    systemctl daemon-reload || :
+  fi
   rm -rf "$folder" || die $EX_RESET "$folder could not be removed; run this as root"
-  drop_work_folder
   say "removed $folder, which keadm reset leaves where edgecore does not run"
 }
 

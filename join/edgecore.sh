@@ -140,13 +140,17 @@ has_systemd() {
   [ -d "$ROOT/run/systemd/system" ] && command -v systemctl >/dev/null 2>&1
 }
 
-is_edgecore_running() {
-  if has_systemd; then systemctl is-active --quiet edgecore; else pidof edgecore >/dev/null 2>&1; fi
+# An old keadm finds systemd only where there is a program `file`; else it starts edgecore as a process that nobody watches.
+has_unit() {
+  has_systemd && { [ -e "$ROOT/etc/systemd/system/edgecore.service" ] || systemctl is-enabled --quiet edgecore 2>/dev/null; }
 }
 
-# keadm starts edgecore without systemd, too: as a process of its own that nobody watches.
+is_edgecore_running() {
+  if has_unit; then systemctl is-active --quiet edgecore; else pidof edgecore >/dev/null 2>&1; fi
+}
+
 start_edgecore() {
-  if has_systemd; then
+  if has_unit; then
     systemctl enable edgecore >/dev/null 2>&1 || :
     systemctl start edgecore 2>"$WORK/log" || :
   else
@@ -159,7 +163,7 @@ start_edgecore() {
 }
 
 stop_edgecore() {
-  if has_systemd; then
+  if has_unit; then
     systemctl stop edgecore
     return
   fi
@@ -174,7 +178,7 @@ stop_edgecore() {
 }
 
 where_edgecore_logs() {
-  if has_systemd; then printf 'journalctl -u edgecore'; else printf '%s' "$ROOT/var/log/kubeedge/edgecore.log"; fi
+  if has_unit; then printf 'journalctl -u edgecore'; else printf '%s' "$ROOT/var/log/kubeedge/edgecore.log"; fi
 }
 
 # Gives edgecore its address, stopped before and started after, so that it never runs with half of it.

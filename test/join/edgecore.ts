@@ -18,8 +18,8 @@ $ip$interface    tailoredKubeletConfig:
 `
 
 export interface EdgeOptions extends DeviceOptions {
-  /** Started by systemd, or (as keadm does where there is none) as a process of its own. */
-  init?: 'systemd' | 'none'
+  /** Started by systemd, or (as keadm does where there is none, or none that it sees) as a process of its own. */
+  init?: 'systemd' | 'none' | 'unseen'
 }
 
 /**
@@ -30,7 +30,7 @@ export function makeEdge(t: Test, options: EdgeOptions = {}) {
   const { init = 'systemd', stubs = {}, ...rest } = options
   // Nothing is waited for, but a process that was just started.
   const sleep = 'left=200; until pidof >/dev/null || [ $((left -= 1)) -lt 0 ]; do /bin/sleep 0.01; done\n'
-  const device = makeDevice(t, { ...rest, stubs: { sleep: init === 'none' ? sleep : 'exit 0\n', ...stubs } })
+  const device = makeDevice(t, { ...rest, stubs: { sleep: init === 'systemd' ? 'exit 0\n' : sleep, ...stubs } })
   const { folder, bin, config } = device
   const state = join(folder, 'state')
   const program = join(folder, 'usr/local/bin/edgecore')
@@ -48,8 +48,9 @@ export function makeEdge(t: Test, options: EdgeOptions = {}) {
     `${path}{ read -r pid <'${state}/pid'; } 2>/dev/null || exit 1
 grep -q '^State:.*[SRD] ' /proc/$pid/status 2>/dev/null && echo $pid\n`,
   )
+  if (init !== 'none') mkdirSync(join(folder, 'run/systemd/system'), { recursive: true })
+  if (init === 'unseen') write(join(bin, 'systemctl'), '[ "$1" = daemon-reload ]\n')
   if (init === 'systemd') {
-    mkdirSync(join(folder, 'run/systemd/system'), { recursive: true })
     write(
       join(bin, 'systemctl'),
       `${path}echo "$*" >>'${state}/systemctl'
@@ -87,7 +88,7 @@ ip=\${ip:+"    nodeIP: $ip
 "}
 cat >'${config}' <<CONFIG
 ${GENERATED}CONFIG
-if [ -d '${folder}/run/systemd/system' ]; then
+if [ ${init} = systemd ]; then
   '${bin}/systemctl' daemon-reload && '${bin}/systemctl' enable edgecore && '${bin}/systemctl' start edgecore
 else
   '${program}' >/dev/null 2>&1 </dev/null &

@@ -133,10 +133,13 @@ for (const shell of SHELLS) {
     })
 
     t.test('without systemd it is stopped after the join, and started with the address', async (t) => {
-      const device = makeEdge(t, { shell, keadm: 'neither', init: 'none' })
-      const result = await device.run(args, { env })
-      t.match(result, { code: 0, stderr: '', stdout: /edge-1 joined with 10\.213\.0\.7\n$/ }, result.stdout)
-      t.strictSame(device.starts(), ['192.168.1.10', IP])
+      for (const init of ['none', 'unseen'] as const) {
+        const device = makeEdge(t, { shell, keadm: 'neither', init })
+        const result = await device.run(args, { env })
+        t.match(result, { code: 0, stderr: '', stdout: /edge-1 joined with 10\.213\.0\.7\n$/ }, result.stdout)
+        t.strictSame(device.starts(), ['192.168.1.10', IP])
+        t.match(await device.run(args, { env }), { code: 0, stdout: /nothing to do\n$/ })
+      }
     })
 
     t.test('the drop-in goes also when keadm fails', async (t) => {
