@@ -1,4 +1,4 @@
-import { settings } from '../config.js'
+import { settings } from '../settings.js'
 
 /** What `edge-ipam --help` prints. */
 export function help(): string {

@@ -1,0 +1,152 @@
+import { readFileSync } from 'node:fs'
+import { canonicalAddress, parseCidr } from './core/ip.js'
+import { cidrRefusal } from './core/pool.js'
+
+export interface Setting {
+  variable: string
+  meaning: string
+  fallback?: string
+  /** Never printed; may be given as a file with `_FILE` appended. */
+  secret?: true
+  /** What is wrong with the value, or null. */
+  check: (value: string) => string | null
+}
+
+const levels = ['fatal', 'error', 'warn', 'info', 'debug', 'trace', 'silent']
+
+/** Check, default and documentation of each setting (`edge-ipam serve --help` prints it). */
+export const settings = {
+  host: {
+    variable: 'HOST',
+    meaning: 'where it listens',
+    fallback: '127.0.0.1',
+    check: (value) => (/^[\w.:-]+$/.test(value) ? null : 'has to be an address or a host name'),
+  },
+  port: {
+    variable: 'PORT',
+    meaning: 'the port; 0 picks one and prints it',
+    fallback: '8080',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  northboundPort: {
+    variable: 'EDGE_IPAM_NORTHBOUND_PORT',
+    meaning: 'a listener of its own for the northbound side; PORT then serves none of it',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  joinPort: {
+    variable: 'EDGE_IPAM_JOIN_PORT',
+    meaning: 'one more listener, for devices outside the cluster: /join.sh, what the join role may do, and health',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  tlsCertFile: {
+    variable: 'EDGE_IPAM_TLS_CERT_FILE',
+    meaning: 'certificate and its chain, in PEM: TLS on every listener; read again when it changes',
+    check: readable,
+  },
+  tlsKeyFile: {
+    variable: 'EDGE_IPAM_TLS_KEY_FILE',
+    meaning: 'the key of the certificate, in PEM and not encrypted',
+    check: readable,
+  },
+  trustedProxies: {
+    variable: 'EDGE_IPAM_TRUSTED_PROXIES',
+    meaning: 'proxies whose X-Forwarded-For is believed, addresses or CIDRs with commas between',
+    check: (value) => {
+      const wrong = listed(value).filter((one) => !isAddressOrCidr(one))
+      return wrong.length > 0 ? `${wrong.join(', ')}: has to be an IP address or a CIDR` : null
+    },
+  },
+  databaseUrl: {
+    variable: 'DATABASE_URL',
+    meaning: 'PostgreSQL 14 or newer, postgres://…; without it an embedded one runs in the data folder',
+    secret: true,
+    check: (value) => url(value, ['postgres:', 'postgresql:']),
+  },
+  databaseConnections: {
+    variable: 'EDGE_IPAM_DATABASE_CONNECTIONS',
+    meaning: 'how many connections to the database each process may hold',
+    fallback: '10',
+    check: (value) => whole(value, 2, 200),
+  },
+  redisUrl: {
+    variable: 'REDIS_URL',
+    meaning: 'Redis 6 or Valkey, redis://… or rediss://…; saves work when several replicas run',
+    secret: true,
+    check: (value) => url(value, ['redis:', 'rediss:']),
+  },
+  dataDir: {
+    variable: 'EDGE_IPAM_DATA_DIR',
+    meaning: 'the embedded database and generated tokens',
+    fallback: '.edge-ipam',
+    check: (value) => (value.includes('\0') ? 'has to be a path' : null),
+  },
+  adminToken: {
+    variable: 'EDGE_IPAM_ADMIN_TOKEN',
+    meaning: 'the first admin token; generated in the data folder when the database is embedded',
+    secret: true,
+    check: (value) =>
+      value.length < 32 || value.length > 512 || /\s/.test(value)
+        ? 'has to have 32 to 512 characters and no white space; make one with: openssl rand -base64 32'
+        : null,
+  },
+  pool: {
+    variable: 'EDGE_IPAM_POOL',
+    meaning: 'the CIDR of the pool "default", made at the first start when no pool exists',
+    check: (value) => {
+      try {
+        return cidrRefusal(parseCidr(value))
+      } catch (error) {
+        return (error as Error).message
+      }
+    },
+  },
+  logLevel: {
+    variable: 'LOG_LEVEL',
+    meaning: `one of ${levels.join(', ')}`,
+    fallback: 'info',
+    check: (value) => (levels.includes(value) ? null : `has to be one of ${levels.join(', ')}`),
+  },
+} as const satisfies Record<string, Setting>
+
+function whole(value: string, least: number, most: number): string | null {
+  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
+    ? null
+    : `has to be a whole number from ${least} to ${most}`
+}
+
+/** What is wrong with the name of a file that is to be read, or null. */
+export function readable(file: string): string | null {
+  try {
+    readFileSync(file)
+    return null
+  } catch (error) {
+    return `cannot be read (${(error as NodeJS.ErrnoException).code})`
+  }
+}
+
+/** The parts of a list with commas between. */
+export function listed(value: string): string[] {
+  return value.split(',').map((one) => one.trim())
+}
+
+function isAddressOrCidr(value: string): boolean {
+  try {
+    if (value.includes('/')) parseCidr(value)
+    else canonicalAddress(value)
+    return true
+  } catch {
+    return false
+  }
+}
+
+function url(value: string, protocols: readonly string[]): string | null {
+  const wanted = `has to begin with ${protocols.map((protocol) => `${protocol}//`).join(' or ')}`
+  try {
+    const { protocol, hostname } = new URL(value)
+    if (!protocols.includes(protocol)) return wanted
+    // A socket's folder may stand in the place of the host, or in the query.
+    return hostname === '' && !value.includes('host=') && !value.includes('%2F') ? 'names no host' : null
+  } catch {
+    return `${wanted} and name a host; a password in it has to be percent-encoded`
+  }
+}
