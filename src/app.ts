@@ -1,3 +1,4 @@
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import swagger from '@fastify/swagger'
 import swaggerUi from '@fastify/swagger-ui'
@@ -32,6 +33,9 @@ import { Pool, Reservation, Utilization } from './schemas/pool.js'
 
 const BODY_LIMIT = 2 * 1024 * 1024
 
+/** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
+const timeouts = { headersTimeout: 15_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 }
+
 export interface AppOptions {
   services: Services
   isReady: () => Promise<boolean>
@@ -51,10 +55,10 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   const app = fastify({
     ...(log && { loggerInstance: log }),
     // Not in the type: fastify's types make the whole app another one with it, which it is not to any route.
-    ...(tls && ({ https: tls } as object)),
+    ...({ [tls ? 'https' : 'http']: { ...timeouts, ...tls } } as object),
     trustProxy: trustedProxies?.length ? [...trustedProxies] : false,
     bodyLimit: BODY_LIMIT,
-    requestTimeout: 30_000,
+    requestTimeout: timeouts.requestTimeout,
     forceCloseConnections: 'idle',
     return503OnClosing: false,
     requestIdHeader: false,
@@ -137,14 +141,18 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   return app
 }
 
+const wordsOf: Record<string, string> = {
+  HPE_HEADER_OVERFLOW: 'The URL and the headers are too long together.',
+  ERR_HTTP_REQUEST_TIMEOUT: 'The request did not arrive in time.',
+}
+
 /** What is not HTTP gets an answer, too. */
 function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
-  const isTooLong = error.code === 'HPE_HEADER_OVERFLOW'
-  const problem = new Problem(
-    'validation_failed',
-    isTooLong ? 'The URL and the headers are too long together.' : 'The request cannot be read as HTTP.',
-  )
+  // An answer is due to an earlier request that has arrived: words of ours would be read as that answer.
+  const { _httpMessage: due } = socket as { _httpMessage?: ServerResponse | null }
+  if (due?.req.complete) return void socket.destroy()
+  const problem = new Problem('validation_failed', wordsOf[error.code ?? ''] ?? 'The request cannot be read as HTTP.')
   const requestId = requestIdOf({ headers: {} })
   const body = JSON.stringify(problemBody(problem, requestId))
   if (socket.writable) {

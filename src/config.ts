@@ -47,6 +47,7 @@ const unsupported = [
   'EDGE_IPAM_CLOUDCORE_ADDRESS',
   'EDGE_IPAM_KUBEEDGE_VERSION',
   'EDGE_IPAM_KUBEEDGE_TOKEN',
+  'EDGE_IPAM_KUBEEDGE_TOKEN_FILE',
 ]
 
 /** What is wrong with settings that are right one by one. */
@@ -115,6 +116,21 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     pool: values.pool ?? (values.databaseUrl === undefined ? EMBEDDED_POOL : undefined),
     logLevel: values.logLevel!,
   }
+}
+
+/**
+ * Variables that look like settings and are none: mistyped, maybe. Not refused, since Kubernetes sets some for a
+ * Service named edge-ipam, and join scripts have theirs.
+ */
+export function strangers(env: NodeJS.ProcessEnv): string[] {
+  const known = new Set<string>([...Object.values(all).flatMap(({ variable }) => [variable, `${variable}_FILE`])])
+  for (const variable of unsupported) known.add(variable)
+  return Object.keys(env).filter(
+    (name) =>
+      name.startsWith('EDGE_IPAM_') &&
+      !known.has(name) &&
+      !/^EDGE_IPAM_(TOKEN$|TOKEN_FILE$|ROOT$|TEST_|(.*_)?SERVICE_(HOST|PORT)|PORT(_\d|$))/.test(name),
+  )
 }
 
 function readSetting(setting: Setting, env: NodeJS.ProcessEnv, problems: string[]): string | undefined {

@@ -1,5 +1,5 @@
 import { help, settingsHelp } from './cli/help.js'
-import { type Config, ConfigError, readConfig } from './config.js'
+import { type Config, ConfigError, readConfig, strangers } from './config.js'
 import { EmbeddedError } from './embedded/errors.js'
 import { announcement } from './process/announcement.js'
 import { openStore } from './process/open-store.js'
@@ -53,7 +53,9 @@ function progress(line: string): void {
 /** Reads the settings, or says all that is wrong with them. */
 function settled(): Config | undefined {
   try {
-    return readConfig(process.env)
+    const config = readConfig(process.env)
+    for (const name of strangers(process.env)) progress(`${name}: there is no setting of this name; it changes nothing`)
+    return config
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error
     for (const problem of error.problems) process.stderr.write(`edge-ipam: ${problem}\n`)

@@ -52,8 +52,8 @@ export const settings = {
     variable: 'EDGE_IPAM_TRUSTED_PROXIES',
     meaning: 'proxies whose X-Forwarded-For is believed, addresses or CIDRs with commas between',
     check: (value) => {
-      const wrong = listed(value).filter((one) => !isAddressOrCidr(one))
-      return wrong.length > 0 ? `${wrong.join(', ')}: has to be an IP address or a CIDR` : null
+      const wrong = listed(value).filter((one) => !isAddressOrCidr(one) || one.endsWith('/0'))
+      return wrong.length > 0 ? `${wrong.join(', ')}: has to be an IP address or a CIDR, and not all there are` : null
     },
   },
   databaseUrl: {

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { ConfigError, readConfig } from '../src/config.js'
+import { ConfigError, readConfig, strangers } from '../src/config.js'
 
 const certificate = (name: string) => fileURLToPath(new URL(`./support/tls/${name}`, import.meta.url))
 const tls = { EDGE_IPAM_TLS_CERT_FILE: certificate('first.crt'), EDGE_IPAM_TLS_KEY_FILE: certificate('first.key') }
@@ -70,10 +70,26 @@ t.test('what is wrong is named, with its value and the way out', async (t) => {
       { EDGE_IPAM_TRUSTED_PROXIES: '10.0.0.0/8,proxy,10.0.0.1/8' },
       /^EDGE_IPAM_TRUSTED_PROXIES=.*: proxy, 10\.0\.0\.1\/8: has to be/,
     ],
+    [{ EDGE_IPAM_TRUSTED_PROXIES: '::/0' }, /not all there are$/],
   ]
   for (const [env, message] of cases) {
     const problems = problemsOf(env)
     t.equal(problems.length, 1, JSON.stringify(env))
     t.match(problems[0], message)
   }
+})
+
+t.test('a variable that looks like a setting and is none is noticed, and not those that others set', async (t) => {
+  const env = {
+    EDGE_IPAM_NORTHBONUD_PORT: '8081',
+    EDGE_IPAM_POOL: '10.0.0.0/8',
+    EDGE_IPAM_ADMIN_TOKEN_FILE: '/run/token',
+    EDGE_IPAM_TOKEN: 'of the join script',
+    EDGE_IPAM_PORT: 'tcp://10.96.0.7:8080',
+    EDGE_IPAM_PORT_8080_TCP_ADDR: '10.96.0.7',
+    EDGE_IPAM_SERVICE_HOST: '10.96.0.7',
+    EDGE_IPAM_SERVICE_PORT_HTTP: '8080',
+    PORT: '0',
+  }
+  t.same(strangers(env), ['EDGE_IPAM_NORTHBONUD_PORT'])
 })

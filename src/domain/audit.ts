@@ -22,9 +22,15 @@ export async function listAudit(
     nodeName: row.node_name,
     address: row.address && canonicalAddress(row.address),
     pool: row.pool,
-    before: row.before,
-    after: row.after,
+    before: withWireTimes(row.before),
+    after: withWireTimes(row.after),
   }))
+}
+
+/** Some rows are written by the database, whose text of a time is in its own zone and by the microsecond. */
+function withWireTimes(values: Record<string, unknown> | null): Record<string, unknown> | null {
+  if (typeof values?.quarantinedUntil !== 'string') return values
+  return { ...values, quarantinedUntil: new Date(values.quarantinedUntil).toISOString() }
 }
 
 /**

@@ -32,10 +32,15 @@ export async function getNode(context: Context, name: string): Promise<store.Nod
  * Changes what people see of a node: display IP, labels (merged; null takes one away).
  * @throws Problem node_not_found, precondition_failed
  */
-export function patchNode(context: Context, name: string, patch: NodePatch, meant: Meant): Promise<store.NodeRow> {
+export function patchNode(
+  context: Context,
+  name: string,
+  patch: NodePatch,
+  meant: ((row: store.NodeRow) => boolean) | undefined,
+): Promise<store.NodeRow> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
-    expect(node && (await store.findNode(trx, name)), meant)
+    if (meant) expect(node && (await store.findNode(trx, name)), meant)
     if (!node) throw nodeNotFound()
     const change: store.NodeChange = {}
     if (patch.displayIp !== undefined) change.displayIp = patch.displayIp && canonicalAddress(patch.displayIp)
@@ -67,7 +72,7 @@ export function deleteNode(context: Context, name: string, wish: { meant: Meant;
     const node = await store.lockNode(trx, name)
     const held = node && (await lockAllocationByNode(trx, name))
     const row = node && (await store.findNode(trx, name))
-    expect(row, wish.meant)
+    expect(row, wish.meant && ((there) => wish.meant!(versionOf(there))))
     if (!row) throw nodeNotFound()
     if (held && held.state !== 'quarantined') {
       if (held.state === 'registered' && !wish.force) {
@@ -212,8 +217,8 @@ export function versionOf({ revision, sequence, state }: store.NodeRow): string 
   return [revision, sequence, state].filter((part) => part !== null).join('-')
 }
 
-function expect(row: store.NodeRow | undefined, meant: Meant): void {
-  if (meant && !(row && meant(versionOf(row)))) throw stale()
+function expect(row: store.NodeRow | undefined, meant: ((row: store.NodeRow) => boolean) | undefined): void {
+  if (meant && !(row && meant(row))) throw stale()
 }
 
 function stale(): Problem {

@@ -8,6 +8,13 @@ export function readBodies(app: FastifyInstance): void {
   app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
     parseJson(body, isSilent(request)),
   )
+  // Of any other type, or none: nothing but an empty body, which says how long it is only by its end.
+  app.addContentTypeParser('*', async (_request: FastifyRequest, payload: FastifyRequest['raw']) => {
+    for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
+      if (chunk.length > 0) throw new Problem('unsupported_media_type', 'Send the body as application/json.')
+    }
+    return undefined
+  })
   app.addHook('onRequest', async ({ raw }) => {
     // A type of nothing says nothing: `curl -d ''` calls it a form.
     if (!hasBody(raw)) delete raw.headers['content-type']
@@ -17,7 +24,9 @@ export function readBodies(app: FastifyInstance): void {
     // What is not in the API description (pages, what is passed on) sees to it by itself.
     if (schema === undefined || schema.hide || schema.body !== undefined) return
     // Of GET and HEAD no body is ever read.
-    if (request.body !== undefined || (['GET', 'HEAD'].includes(request.method) && hasBody(request.raw))) {
+    // An empty object says nothing.
+    const says = request.body !== undefined && JSON.stringify(request.body) !== '{}'
+    if (says || (['GET', 'HEAD'].includes(request.method) && hasBody(request.raw))) {
       throw invalidField('', 'This takes no body. Leave it out; what can be said of it belongs in the query.')
     }
   })
@@ -27,13 +36,15 @@ function hasBody({ headers }: FastifyRequest['raw']): boolean {
   return headers['transfer-encoding'] !== undefined || !/^0*$/.test(headers['content-length'] ?? '')
 }
 
+const utf8 = new TextDecoder('utf-8', { fatal: true })
+
 /** No body is no JSON either: routes that need one say so. */
 function parseJson(body: Buffer, silent: boolean): unknown {
   if (body.length === 0) return undefined
   let text: string
   let value: unknown
   try {
-    text = new TextDecoder('utf-8', { fatal: true }).decode(body)
+    text = utf8.decode(body)
     value = JSON.parse(text)
   } catch {
     throw new Problem('malformed_json', 'The body cannot be read as JSON in UTF-8.')

@@ -110,7 +110,10 @@ export function isSilent(request: FastifyRequest): boolean {
 
 export function errorHandler(error: unknown, request: FastifyRequest, reply: FastifyReply): FastifyReply {
   const silent = isSilent(request)
-  const problem = toProblem(error, silent)
+  // Nobody hears the answer, and it is no trouble of ours.
+  const hungUp = request.raw.destroyed && !request.raw.complete
+  if (hungUp) request.log.info('the caller hung up while sending')
+  const problem = hungUp ? new Problem('malformed_json', 'The body did not arrive.') : toProblem(error, silent)
   if (problem.code === 'payload_too_large') {
     // Fastify would close the connection now, and who still sends would see a broken pipe and not this answer. The
     // rest is read and dropped instead, for as long as a request may take, also where the client asked to close.

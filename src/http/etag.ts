@@ -20,7 +20,8 @@ const ETAG = /^(W\/)?"([\x21\x23-\x7e\x80-\xff]*)"/
  */
 export function meantBy(header: string | undefined): ((version: number | string) => boolean) | undefined {
   if (header === undefined) return undefined
-  let rest = header.trim()
+  // An ETag may hold commas itself, and a list may have empty places (RFC 9110, 5.6.1).
+  let rest = header.trim().replace(/^[\s,]+/, '')
   if (rest === '*') return () => true
   const strong = new Set<string>()
   do {
@@ -29,7 +30,6 @@ export function meantBy(header: string | undefined): ((version: number | string)
     if (!match[1]) strong.add(match[2]!)
     rest = rest.slice(match[0].length).trimStart()
     if (rest !== '' && !rest.startsWith(',')) throw notEtags()
-    // An ETag may hold commas itself, and a list may have empty places (RFC 9110, 5.6.1).
     rest = rest.replace(/^[\s,]+/, '')
   } while (rest !== '')
   return (version) => strong.has(String(version))

@@ -9,11 +9,14 @@ export class FailureLimit {
   readonly #sources = new Map<string, { since: number; failures: number }>()
 
   /** @throws Problem rate_limited */
-  count(source: string): void {
+  count(ip: string): void {
+    const source = sourceOf(ip)
     const now = performance.now()
     let entry = this.#sources.get(source)
     if (!entry || now - entry.since >= WINDOW) {
-      if (this.#sources.size >= MAX_SOURCES) this.#sources.clear()
+      // A Map keeps the order of its making: the one that has been known longest goes.
+      this.#sources.delete(source)
+      if (this.#sources.size >= MAX_SOURCES) this.#sources.delete(this.#sources.keys().next().value!)
       entry = { since: now, failures: 0 }
       this.#sources.set(source, entry)
     }
@@ -24,4 +27,13 @@ export class FailureLimit {
       })
     }
   }
+}
+
+/** Who has one address of IPv6 has its /64; an IPv4 address is one source, also where it is written as IPv6. */
+function sourceOf(ip: string): string {
+  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip) ?? []
+  if (mapped !== undefined) return mapped
+  if (!ip.includes(':')) return ip
+  const [head = ''] = ip.split('::')
+  return [...head.split(':'), '0', '0', '0', '0'].slice(0, 4).join(':')
 }

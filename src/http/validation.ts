@@ -111,12 +111,16 @@ export function itemCheck(schema: object): (item: unknown, at: string) => FieldE
 
 const MAX_ERRORS = 100
 
+/** Of one wrong value there are a few errors, and each is compared with all: so of a body full of them only so many are. */
+const MOST_LOOKED_AT = 4 * MAX_ERRORS
+
 /**
  * Every field that is wrong, once, in words for people.
  * @param part where the fields are: 'body', 'querystring', 'params', 'headers'
  * @param silent never repeat what was sent: a name that the schema does not know is left out of the path
  */
-export function fieldErrors(errors: readonly ErrorObject[], part: string, silent: boolean): FieldError[] {
+export function fieldErrors(all: readonly ErrorObject[], part: string, silent: boolean): FieldError[] {
+  const errors = all.slice(0, MOST_LOOKED_AT)
   const told = new Map<string, FieldError>()
   for (const error of errors) {
     if (isNoise(error, errors)) continue
@@ -173,6 +177,7 @@ function messageOf(error: ErrorObject): string {
       return `It has to be ${(one.enum ?? [one.const]).map((value) => JSON.stringify(value)).join(' or ')}.`
     }
     case 'type':
+      if (error.params.type === 'boolean') return 'It has to be true or false.'
       return `It has to be ${error.params.type === 'null' ? 'null' : withArticle(error.params.type as string)}.`
     case 'minLength':
       return 'It must not be empty.'
@@ -182,6 +187,8 @@ function messageOf(error: ErrorObject): string {
       return `It has to be ${error.params.limit} or more.`
     case 'maximum':
       return `It has to be ${error.params.limit} or less.`
+    case 'minItems':
+      return `Too few: at least ${error.params.limit}.`
     case 'maxItems':
       return `Too many: at most ${error.params.limit}.`
     case 'maxProperties':

@@ -115,7 +115,7 @@ function countRequests(registers: Registry[]): Metrics['request'] {
   })
   return ({ method, routeOptions }, { statusCode, elapsedTime }) => {
     // The pattern: URLs are without number. What has none shares one label.
-    const route = routeOptions.url ?? 'none'
+    const route = (!routeOptions.config.refused && routeOptions.url) || 'none'
     requests.inc({ method, route, status: statusCode })
     seconds.observe({ method, route }, elapsedTime / 1000)
   }

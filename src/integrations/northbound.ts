@@ -1,8 +1,8 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
 import { canonicalAddress } from '../core/ip.js'
-import { getNode, listNodes, patchNode, toNorthboundNode, versionOf } from '../domain/nodes.js'
+import { getNode, listNodes, patchNode, toNorthboundNode } from '../domain/nodes.js'
 import { contextOf } from '../http/auth.js'
-import { etagOf, meantBy } from '../http/etag.js'
+import { etagOf, meantBy, versionOfContent } from '../http/etag.js'
 import { isText, Pages } from '../http/page.js'
 import type { Services } from '../http/services.js'
 import { withEtag } from '../schemas/answer.js'
@@ -65,9 +65,9 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       },
     },
     async (request, reply) => {
-      const row = await getNode(contextOf(services, request), request.params.name)
-      reply.header('etag', etagOf(versionOf(row)))
-      return toNorthboundNode(row)
+      const node = toNorthboundNode(await getNode(contextOf(services, request), request.params.name))
+      reply.header('etag', etagOf(versionOfContent(node)))
+      return node
     },
   )
 
@@ -88,9 +88,15 @@ export const northbound: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       const meant = meantBy(request.headers['if-match'])
-      const row = await patchNode(contextOf(services, request), request.params.name, request.body, meant)
-      reply.header('etag', etagOf(versionOf(row)))
-      return toNorthboundNode(row)
+      const row = await patchNode(
+        contextOf(services, request),
+        request.params.name,
+        request.body,
+        meant && ((there) => meant(versionOfContent(toNorthboundNode(there)))),
+      )
+      const node = toNorthboundNode(row)
+      reply.header('etag', etagOf(versionOfContent(node)))
+      return node
     },
   )
 }

@@ -1,5 +1,6 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
+import { resolve } from 'node:path'
 import type { Config } from '../config.js'
 import type { Running } from './serve.js'
 
@@ -43,7 +44,7 @@ function reaching(url: string, certFile: string | undefined): string {
   if (certFile === undefined) return url
   const certificate = new X509Certificate(readFileSync(certFile))
   const { hostname, port, host } = new URL(url)
-  const trust = `--cacert ${quoted(certFile)}`
+  const trust = `--cacert ${quoted(resolve(certFile))}`
   if (certificate.checkIP(hostname.replace(/[[\]]/g, ''))) return `${trust} ${url}`
   const [, name = 'localhost'] = /(?:^|, )DNS:([^,]+)/.exec(certificate.subjectAltName ?? '') ?? []
   return `${trust} --connect-to ::${host} https://${name.replace('*', 'edge-ipam')}:${port}`

@@ -57,12 +57,19 @@ async function bringUpToDate(
   const name = `edge-ipam migration ${randomUUID()}`
   const db = openDatabase({ ...options, connections: 2, patient: true, name })
   // A migration may wait for hours, for a lock or for another replica's, and hears of nothing meanwhile.
-  const stop = () => void endConnections(options.url, name).catch(() => {})
+  // Ended again and again, since it may be connecting just now.
+  let ending: NodeJS.Timeout | undefined
+  const end = () => void endConnections(options.url, name).catch(() => {})
+  const stop = () => {
+    end()
+    ending = setInterval(end, 500)
+  }
   signal.addEventListener('abort', stop)
   try {
     await waitForDatabase(() => migrate(db), progress, signal)
   } finally {
     signal.removeEventListener('abort', stop)
+    clearInterval(ending)
     await db.destroy()
   }
 }

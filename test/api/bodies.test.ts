@@ -1,8 +1,9 @@
+import { once } from 'node:events'
 import { connect } from 'node:net'
 import t from 'tap'
 import { repeatedField } from '../../src/http/body.js'
 import { startService } from '../support/service.js'
-import { give, makePool, paths, problem, raw, refusing } from './support.js'
+import { give, makePool, paths, problem, raw, refusing, until } from './support.js'
 
 const service = await startService(t)
 await makePool(service, 'p', '10.95.0.0/24')
@@ -23,7 +24,7 @@ refused('a body is refused where none is asked for, so that nothing it says is d
     ['GET', '/northbound/v1/nodes'],
     ['GET', '/livez'],
   ] as const) {
-    for (const body of ['{"dryRun":true}', '{}', 'null']) {
+    for (const body of ['{"dryRun":true}', '[]', 'null']) {
       for (const headers of [json, { ...json, 'transfer-encoding': 'chunked' }]) {
         const answer = await raw(service, method, path, { headers, body })
         problem(t, answer, 400, 'validation_failed', `${method} ${path} ${body}`)
@@ -130,3 +131,47 @@ for (const [what, request] of [
     t.match(head, `x-request-id: ${requestId}`)
   })
 }
+
+t.test('an empty body is none, also where only its end says so, and an empty object says nothing', async (t) => {
+  for (const headers of [{}, { 'content-type': 'application/x-www-form-urlencoded' }]) {
+    const chunked = { ...headers, 'transfer-encoding': 'chunked' }
+    const registered = await raw(service, 'POST', '/v1/nodes/known/registration', { headers: chunked })
+    t.equal(registered.status, 200, registered.text)
+    const said = await raw(service, 'POST', '/v1/nodes/known/registration', { headers: chunked, body: 'nodeUid=1' })
+    problem(t, said, 415, 'unsupported_media_type')
+  }
+  t.equal((await raw(service, 'DELETE', '/v1/tokens/none', { headers: json, body: '{}' })).status, 404)
+})
+
+t.test('what follows a good request and is no HTTP is not answered in its place', async (t) => {
+  const body = JSON.stringify({ nodeName: 'pipelined' })
+  const { hostname, port } = new URL(service.url)
+  const socket = connect(Number(port), hostname)
+  let answer = ''
+  socket.on('data', (data) => (answer += data))
+  socket.write(
+    `POST /v1/allocations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${service.adminToken}\r\n` +
+      `content-type: application/json\r\ncontent-length: ${body.length}\r\n\r\n${body}garbage\r\n\r\n`,
+  )
+  await new Promise((resolve) => socket.on('close', resolve).on('error', () => {}))
+  t.notMatch(answer, 'cannot be read as HTTP')
+})
+
+t.test('who hangs up while sending is no trouble of ours in the log', async (t) => {
+  const { hostname, port } = new URL(service.url)
+  const before = service.lines.length
+  const socket = connect(Number(port), hostname)
+  socket.write(
+    `POST /v1/allocations HTTP/1.1\r\nhost: x\r\nauthorization: Bearer ${service.adminToken}\r\nexpect: 100-continue\r\n` +
+      'content-type: application/json\r\ncontent-length: 1000\r\nx-request-id: hangs-up\r\n\r\n{"nodeName":',
+  )
+  // "100 Continue": its head has come.
+  await once(socket, 'data')
+  socket.destroy()
+  const ofIt = () => service.lines.slice(before).filter((line) => line.includes('hangs-up'))
+  await until('the line of the request', () => ofIt().length > 0)
+  t.same(
+    ofIt().filter((line) => JSON.parse(line).level >= 40),
+    [],
+  )
+})

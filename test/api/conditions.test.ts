@@ -35,7 +35,7 @@ t.test("a node's ETag changes with all that is told of it: also with what it hol
     t.equal(status, 200, text)
     const etag = await etagOf('/v1/nodes/lives')
     t.notOk(seen.includes(etag), what)
-    t.equal(await etagOf('/northbound/v1/nodes/lives'), etag, 'one ETag on both sides')
+    t.not(await etagOf('/northbound/v1/nodes/lives'), etag, 'the northbound one is of what is shown there')
     seen.push(etag)
   }
   await step('moved', 'POST', '/v1/allocations', { nodeName: 'lives', displayIp: '192.168.1.1' })

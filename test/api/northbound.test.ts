@@ -205,3 +205,26 @@ t.test('what is no route under /northbound is a problem like any other', async (
     t.match(answer.headers.get('allow'), /GET.*PATCH/)
   }
 })
+
+t.test('the ETag of a node tells nothing of what it holds', async (t) => {
+  await give(service, 'tagged')
+  const { body, headers } = await service.call('GET', '/northbound/v1/nodes/tagged')
+  t.equal(body.name, 'tagged')
+  const etag = headers.get('etag')!
+  t.match(etag, /^"[\w-]{22}"$/)
+  const stale = { 'if-match': '"1-1-allocated"' }
+  problem(
+    t,
+    await service.call('PATCH', '/northbound/v1/nodes/tagged', { displayIp: '192.168.1.9' }, { headers: stale }),
+    412,
+    'precondition_failed',
+  )
+  const moved = await service.call(
+    'PATCH',
+    '/northbound/v1/nodes/tagged',
+    { displayIp: '192.168.1.9' },
+    { headers: { 'if-match': etag } },
+  )
+  t.equal(moved.status, 200)
+  t.not(moved.headers.get('etag'), etag)
+})

@@ -89,7 +89,12 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       const meant = meantBy(request.headers['if-match'])
-      const row = await nodes.patchNode(contextOf(services, request), request.params.name, request.body, meant)
+      const row = await nodes.patchNode(
+        contextOf(services, request),
+        request.params.name,
+        request.body,
+        meant && ((there) => meant(nodes.versionOf(there))),
+      )
       reply.header('etag', etagOf(nodes.versionOf(row)))
       return nodes.toNode(row)
     },
