@@ -20,12 +20,14 @@ COPY src src
 RUN npm run build
 
 # The file system of the image: no shell, no package manager. A resolver of names asks /etc/hosts first, then DNS.
+# The last command sees to it that no library is missing: a pipe does not tell.
 FROM ${NODE_IMAGE} AS system
 WORKDIR /system
 RUN mkdir -p usr/local/bin etc \
     && cp "$(command -v node)" usr/local/bin/node \
     && ldd usr/local/bin/node | grep -o '/[^ ]*' | xargs -I '{}' cp --parents --dereference '{}' . \
-    && echo 'hosts: files dns' > etc/nsswitch.conf
+    && echo 'hosts: files dns' > etc/nsswitch.conf \
+    && chroot . /usr/local/bin/node --version
 
 FROM scratch
 LABEL org.opencontainers.image.title="edge-ipam" \
@@ -43,7 +45,8 @@ COPY migrations migrations
 # By number, so that an orchestrator can see that it is not root. Nothing here belongs to it, and it writes no file.
 USER 1000:1000
 EXPOSE 8080
-# Whether the process lives, not whether it is ready: a database that is away is not mended by a new container.
+# Whether the process lives, not whether it is ready: a database that is away is not mended by a new container. It listens
+# only once the database is migrated: for a migration of more than a minute see "Start" in docs/operating.md.
 HEALTHCHECK --interval=10s --timeout=3s --start-period=30s --retries=3 \
   CMD ["/usr/local/bin/node", "/app/bin/healthy.mjs"]
 ENTRYPOINT ["/usr/local/bin/node", "/app/bin/edge-ipam.mjs"]

@@ -2,9 +2,10 @@
 import { get as getPlain } from 'node:http'
 import { get as getTls } from 'node:https'
 
-const { HOST = '127.0.0.1', PORT = '8080', EDGE_IPAM_TLS_CERT_FILE } = process.env
-const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[HOST] ?? HOST
-const options = { host, port: PORT, path: '/livez', timeout: 2_500 }
+// As in the service, an empty variable counts as one that is not set.
+const { HOST, PORT, EDGE_IPAM_TLS_CERT_FILE } = process.env
+const host = { '0.0.0.0': '127.0.0.1', '::': '::1' }[HOST] ?? (HOST || '127.0.0.1')
+const options = { host, port: PORT || '8080', path: '/livez', timeout: 2_500 }
 
 // The certificate is for the name that others use, and nobody else answers on this address.
 const request = EDGE_IPAM_TLS_CERT_FILE ? getTls({ ...options, rejectUnauthorized: false }) : getPlain(options)

@@ -62,6 +62,36 @@ t.test('it is not root, and listens where a port can be published', async (t) =>
   t.strictSame(valuesOf(runtime, 'EXPOSE'), [env.PORT])
 })
 
+t.test('a Node whose libraries are not found makes no image', { skip: cannotChangeRoot() }, async (t) => {
+  const folder = mkdtempSync(join(tmpdir(), 'edge-ipam-image-'))
+  const { PATH } = process.env
+  t.teardown(() => {
+    process.env.PATH = PATH
+    rmSync(folder, { recursive: true, force: true })
+  })
+  writeFileSync(join(folder, 'ldd'), '#!/bin/sh\necho "not a dynamic executable"\nexit 1\n', { mode: 0o755 })
+  process.env.PATH = `${folder}:${PATH}`
+  const system = stages.filter(({ name }) => name === 'system')
+  t.throws(() => buildStages(system, folder), { message: /chroot: / })
+  t.ok(existsSync(join(folder, 'system', 'system', 'usr', 'local', 'bin', 'node')), 'it failed at the last step')
+})
+
+t.test('the health check takes an empty variable for one that is not set', { skip: missingNetworks() }, async (t) => {
+  // In a network of its own, where the usual port is free.
+  const service = `require('node:http').createServer((request, response) => response.end())
+    .listen(8080, '127.0.0.1', () => require('node:child_process')
+      .spawn(process.execPath, ['bin/healthy.mjs']).on('exit', (code) => process.exit(code)))`
+  const { status } = spawnSync(
+    'unshare',
+    ['-rn', 'sh', '-c', 'ip link set lo up && exec "$@"', 'sh', process.execPath, '-e', service],
+    {
+      cwd: root,
+      env: { PATH: process.env.PATH, HOST: '', PORT: '', EDGE_IPAM_TLS_CERT_FILE: '' },
+    },
+  )
+  t.equal(status, 0)
+})
+
 t.test('what the image holds', { skip: cannotChangeRoot() }, async (t) => {
   const folder = mkdtempSync(join(tmpdir(), 'edge-ipam-image-'))
   t.teardown(() => rmSync(folder, { recursive: true, force: true }))
@@ -159,6 +189,10 @@ function inRoot(image: string): string[] {
 function cannotChangeRoot(): string | false {
   const [program, ...args] = inRoot('/')
   return spawnSync(program!, [...args, 'true']).status === 0 ? false : 'needs chroot, as root or with unshare'
+}
+
+function missingNetworks(): string | false {
+  return spawnSync('unshare', ['-rn', 'ip', 'link']).status === 0 ? false : 'needs ip, and unshare with networks'
 }
 
 function missingOpenssl(): string | false {
