@@ -79,8 +79,11 @@ remove_leftovers() {
 # Gives the address back, if the token may: only the very allocation that this device had, never what the name has got since.
 release() {
   [ -n "$DRY_RUN" ] || record left
-  if [ -z "$TOKEN" ] || [ -z "$SERVER" ]; then
-    say "without a token and a server $ADDRESS of $NODE_NAME is not released. Once the node is gone from the cluster, an administrator does it:"
+  lacking=''
+  [ -n "$TOKEN" ] || lacking='a token'
+  [ -n "$SERVER" ] || lacking="${lacking:+$lacking and }a server"
+  if [ -n "$lacking" ]; then
+    say "without $lacking $ADDRESS of $NODE_NAME is not released. Once the node is gone from the cluster, an administrator does it:"
     tell_administrator
     return 0
   fi
@@ -110,7 +113,12 @@ release() {
       tell_administrator
       ;;
     # A listener for devices has no such route.
-    403* | 404route_not_found | 405*)
+    404route_not_found | 405*)
+      say "$SERVER does not release, it is for devices. Once the node is gone from the cluster, an administrator releases $ADDRESS of $NODE_NAME at the service's own URL:"
+      SERVER=''
+      tell_administrator
+      ;;
+    403*)
       say "this token may not release $ADDRESS of $NODE_NAME. Once the node is gone from the cluster, an administrator does it:"
       tell_administrator
       ;;
@@ -123,10 +131,11 @@ released_already() {
   forget
 }
 
-# SEQUENCE stands for the number that GET /v1/nodes/{name} shows, where this device does not know it.
+# SEQUENCE stands for the number that GET /v1/nodes/{name} shows, where this device does not know it; SERVER and CA_FILE for
+# what an administrator knows.
 tell_administrator() {
   printf '  %s\n' "kubectl delete node $NODE_NAME" \
-    "curl -fsS -X DELETE -H \"Authorization: Bearer \$EDGE_IPAM_ADMIN_TOKEN\" -H 'If-Match: \"${SEQUENCE:-SEQUENCE}\"' $(quote "${SERVER:-SERVER}/v1/nodes/$NODE_NAME/allocation?force=true")"
+    "curl -fsS ${CA_FILE:+--cacert CA_FILE }-X DELETE -H \"Authorization: Bearer \$EDGE_IPAM_ADMIN_TOKEN\" -H 'If-Match: \"${SEQUENCE:-SEQUENCE}\"' $(quote "${SERVER:-SERVER}/v1/nodes/$NODE_NAME/allocation?force=true")"
 }
 
 forget() {

@@ -85,7 +85,10 @@ settle_name() {
 settle_display_ip() {
   case $DISPLAY_IP in
     none) DISPLAY_IP='' ;;
-    '') DISPLAY_IP=$(default_display_ip) ;;
+    '')
+      DISPLAY_IP=$(default_display_ip)
+      DISPLAY_IP_GUESSED=${DISPLAY_IP:+yes}
+      ;;
   esac
 }
 

@@ -1,7 +1,8 @@
 #!/bin/sh
 # join.sh: joins this device to KubeEdge with a unique IP from the IPAM service.
 #
-#   curl -fsSL http://SERVER/join.sh | EDGE_IPAM_TOKEN=… sh -s -- --server http://SERVER -- KEADM-ARGUMENTS
+#   curl -fsSL --retry 5 --retry-connrefused -o join.sh https://SERVER/join.sh &&
+#     EDGE_IPAM_TOKEN=… sh join.sh --server https://SERVER -- KEADM-ARGUMENTS
 #
 # It asks the service for this node's unique IP (asking again gives the same one), and runs `keadm join` so that edgecore
 # reports that address. `--help` tells the rest.
@@ -22,14 +23,19 @@ Usage: join.sh --server URL [options] [-- arguments for keadm join]
        join.sh --check [options]
        join.sh --uninstall [options]
 
-Gets this node's unique IP from the IPAM service and runs `keadm join` with it.
+Gets this node's unique IP from the IPAM service and runs `keadm join` with it. To get this script, and to notice if that
+fails (`curl … | sh` would end with 0):
 
-  --server URL        the IPAM service, http:// or https:// (or EDGE_IPAM_SERVER)
+  curl -fsSL --retry 5 --retry-connrefused -o join.sh https://SERVER/join.sh &&
+    EDGE_IPAM_TOKEN=… sh join.sh --server https://SERVER -- KEADM-ARGUMENTS
+
+  --server URL        the IPAM service, http:// or https:// (or EDGE_IPAM_SERVER); default: the one that this device has
+                      joined with
   --token-file FILE   the file whose first line is the token (or EDGE_IPAM_TOKEN_FILE, or the token in EDGE_IPAM_TOKEN)
   --node-name NAME    default: --edgenode-name from the keadm arguments, else the name this device is set up with, else
                       this host's name, made valid
   --display-ip IP     the address that people see; default: the one of the interface with the default route
-                      (never of a container bridge); "none" sends none
+                      (never of a container bridge), sent only if the node has none yet; "none" sends none
   --pool NAME         the pool to take the address from
   --label KEY=VALUE   a label of the node; may be repeated
   --node-uid UID      tells devices of one name apart; "hardware" makes one of this board's serial number

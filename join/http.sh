@@ -41,8 +41,12 @@ request() {
   RETRY_AFTER=$(sed -n 's/^ *[Rr][Ee][Tt][Rr][Yy]-[Aa][Ff][Tt][Ee][Rr]: *0*\([0-9]\{1,5\}\)[^0-9]*$/\1/p' "$WORK/head" | sed -n '$p')
 }
 
+# curl explains itself after the line with the reason. A wget with GnuTLS calls everything an error but a wrong name.
 why() {
-  grep -i -e fail -e unable -e error -e cannot -e refused -e curl "$WORK/log" | sed -e '$!d' -e 's/^curl: ([0-9]*) //' -e 's/^.*\.\.\. //' -e 's/[.;]*$//' || :
+  {
+    grep '^curl: (' "$WORK/log" ||
+      grep -i -e fail -e unable -e error -e cannot -e refused -e expired "$WORK/log" || grep 'does not match' "$WORK/log"
+  } | sed -e '$!d' -e 's/^curl: ([0-9]*) //' -e 's/^.*\.\.\. //' -e 's/[.;]*$//' || :
 }
 
 # The number in the answer's ETag.

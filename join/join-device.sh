@@ -31,6 +31,7 @@ join() {
   say "$asking $SERVER for a unique IP $(describe_request)"
   look_up_node
   check_claim
+  keep_display_ip
   allocate
   if [ -n "$DRY_RUN" ]; then
     say "would get $ADDRESS (asked with dryRun=true: nothing was kept)"
@@ -39,7 +40,10 @@ join() {
     say "$NODE_NAME has $ADDRESS$again"
   fi
 
-  if is_set_up && finish_earlier_join; then return 0; fi
+  if is_set_up; then
+    remember_request
+    if finish_earlier_join; then return 0; fi
+  fi
   require_keadm
   if [ -n "$DRY_RUN" ]; then
     [ -z "$DUMMY" ] || say "would make the interface $INTERFACE with $ADDRESS, now and at every boot"
@@ -53,6 +57,11 @@ join() {
   run_keadm "$@"
   take_drop_in_away
   complete_join
+}
+
+# What this device got it is not warned of when it asks again, should it be stopped before it is set up with that.
+remember_request() {
+  [ -n "$DRY_RUN$HELD" ] || [ "$(recorded node)" = "$NODE_NAME" ] || record asked
 }
 
 # keadm cannot be told all of it.

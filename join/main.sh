@@ -23,7 +23,7 @@ main() {
 
   ACTION=join SERVER=${EDGE_IPAM_SERVER:-} TOKEN_FILE='' NODE_NAME='' DISPLAY_IP='' POOL='' LABELS='' NODE_UID='' TIMEOUT=''
   CA_FILE='' CA_SHA256='' KEADM=keadm DRY_RUN='' TAKE_OVER='' READDRESS='' DUMMY='' GUESSED='' NAMED='' MEANT='' ADDRESS=''
-  SEQUENCE=''
+  SEQUENCE='' DISPLAY_IP_GUESSED=''
   # Where the device's file system begins: for tests, and for images that are made on another machine.
   ROOT=${EDGE_IPAM_ROOT:-}
   CONFIG=$ROOT/etc/kubeedge/config/edgecore.yaml

@@ -73,7 +73,7 @@ take_option() {
 }
 
 check_options() {
-  [ "$ACTION" = join ] || [ -n "$SERVER" ] || SERVER=$(recorded server)
+  [ -n "$SERVER" ] || SERVER=$(recorded server)
   [ "$ACTION$SERVER" = uninstall ] || check_server
   check_pool
   if [ -z "$TIMEOUT" ]; then
@@ -82,6 +82,8 @@ check_options() {
   is_number "$TIMEOUT" || die $EX_USAGE "--timeout '$TIMEOUT' is not a number of seconds; write for example --timeout 300"
   [ -z "$CA_FILE" ] || [ -r "$CA_FILE" ] || die $EX_USAGE "the file '$CA_FILE' given with --ca-file cannot be read; check its name and permissions"
   [ -z "$CA_SHA256" ] || check_pin
+  [ -z "$CA_FILE" ] || grep -q -e '-----BEGIN .*CERTIFICATE-----' "$CA_FILE" 2>/dev/null ||
+    die $EX_USAGE "the file '$CA_FILE' given with --ca-file has no certificate in PEM; give the authority's certificate (it begins with -----BEGIN CERTIFICATE-----)"
   case $DISPLAY_IP in
     '' | none) ;;
     *) is_ip "$DISPLAY_IP" || die $EX_USAGE "the display IP '$DISPLAY_IP' is not an IP address; write it like 192.168.1.10, or none" ;;

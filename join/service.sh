@@ -15,13 +15,23 @@ ask() {
     limit=30
     if [ "$TIMEOUT" -gt 0 ] && [ "$left" -lt "$limit" ]; then limit=$left; fi
     if [ "$limit" -lt 1 ]; then limit=1; fi
-    request "$1" "$SERVER$2" "$limit" ||
-      die $EX_TLS "the certificate of $SERVER is not trusted${REASON:+ ($REASON)}; give its authority with --ca-file FILE, or --ca-sha256"
+    request "$1" "$SERVER$2" "$limit" || die $EX_TLS "the certificate of $SERVER is not trusted${REASON:+ ($REASON)}; $(trust_advice)"
     case $STATUS in
       000 | 429 | 500 | 502 | 503 | 504) wait_for_retry ;;
       *) break ;;
     esac
   done
+}
+
+# What helps against the REASON: another authority makes a certificate neither younger nor one for another name.
+trust_advice() {
+  case $REASON in
+    *expired* | *'not yet'*) printf '%s' "set this device's clock, or have the certificate renewed" ;;
+    *'host name'* | *hostname* | *'subject name'* | *'subject alternative name'*)
+      printf '%s' 'give --server the name that the certificate is for'
+      ;;
+    *) printf '%s' 'give its authority with --ca-file FILE, or --ca-sha256' ;;
+  esac
 }
 
 # Waits before the next attempt, or ends if the time is over.
@@ -75,9 +85,9 @@ refuse() {
 
 # ------------------------------------------------------------------------------------------------------- who has the name
 
-# Sets HELD to the address that the name has now (empty: none), and HELD_STATE, HELD_UID.
+# Sets HELD to the address that the name has now (empty: none), and HELD_STATE, HELD_UID, HELD_DISPLAY_IP.
 look_up_node() {
-  HELD='' HELD_STATE='' HELD_UID=''
+  HELD='' HELD_STATE='' HELD_UID='' HELD_DISPLAY_IP=''
   ACCEPT=application/json
   ask GET "/v1/nodes/$NODE_NAME"
   case $STATUS$(problem_field code) in
@@ -88,6 +98,7 @@ look_up_node() {
   HELD=$(node_field uniqueIp)
   HELD_STATE=$(node_field state)
   HELD_UID=$(node_field nodeUid)
+  HELD_DISPLAY_IP=$(node_field displayIp)
 }
 
 # A text field of the node in the answer. Labels come last and may have any key, so that they are cut off.
@@ -119,6 +130,13 @@ taken() {
 }
 
 # ------------------------------------------------------------------------------------------------------------ allocation
+
+# An operator or the console may have set the one that the node has: a guess must not replace it.
+keep_display_ip() {
+  [ -n "$DISPLAY_IP_GUESSED" ] && [ -n "$HELD_DISPLAY_IP" ] || return 0
+  [ "$DISPLAY_IP" = "$HELD_DISPLAY_IP" ] || say "$NODE_NAME keeps its display IP $HELD_DISPLAY_IP; --display-ip changes it"
+  DISPLAY_IP=''
+}
 
 allocation_body() {
   printf '{"nodeName":"%s"' "$NODE_NAME"
@@ -153,5 +171,5 @@ read_address() {
 }
 
 describe_request() {
-  printf '%s' "for node $NODE_NAME, display IP ${DISPLAY_IP:-none}${POOL:+, pool $POOL}${LABELS:+, labels $(printf '%s' "$LABELS" | tr -d '"' | tr : =)}${NODE_UID:+, UID $NODE_UID}"
+  printf '%s' "for node $NODE_NAME, display IP ${DISPLAY_IP:-none}${DISPLAY_IP_GUESSED:+ (if it has none yet)}${POOL:+, pool $POOL}${LABELS:+, labels $(printf '%s' "$LABELS" | tr -d '"' | tr : =)}${NODE_UID:+, UID $NODE_UID}"
 }

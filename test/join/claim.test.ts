@@ -75,6 +75,32 @@ for (const shell of SHELLS) {
       t.notMatch((await device.run(named(name), { env })).stdout, 'note: claim', 'the second time it is its own')
     })
 
+    t.test('what a device got itself it is not warned of, also before it is set up with that', async (t) => {
+      const name = newName()
+      const device = makeDevice()
+      device.writeConfig('192.168.1.10', name)
+      writeFileSync(join(device.folder, 'state/running'), '')
+      for (const [options, code] of [
+        [['--dry-run'], 17],
+        [[], 17],
+        [[], 17],
+        [['--readdress'], 0],
+        [['--readdress'], 0],
+      ] as const) {
+        const result = await device.run(named(name, ...options), { env })
+        t.match(result, { code })
+        t.notMatch(result.stdout, 'another device')
+      }
+
+      t.test('but of what another one got', async (t) => {
+        const other = makeDevice()
+        other.writeConfig('192.168.1.10', name)
+        writeFileSync(join(other.folder, 'state/running'), '')
+        for (const _ of ['once', 'again'])
+          t.match(await other.run(named(name), { env }), { code: 17, stdout: /if another device uses this name/ })
+      })
+    })
+
     t.test('a name that is registered is not taken without --take-over', async (t) => {
       const name = newName()
       const device = makeDevice()

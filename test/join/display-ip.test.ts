@@ -2,6 +2,7 @@ import { spawnSync } from 'node:child_process'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import t from 'tap'
+import { startService } from '../support/service.js'
 import { find, makeDevice, missing, SCRIPT, SHELLS, TOKEN } from './device.js'
 import { startTrouble, text } from './trouble.js'
 
@@ -127,6 +128,38 @@ for (const shell of SHELLS) {
   })
 }
 
+t.test('one that was found out is only for a node that has none; --display-ip changes it', async (t) => {
+  const service = await startService(t, { env: { EDGE_IPAM_POOL: '10.213.0.0/16' } })
+  const { secret } = (await service.call('POST', '/v1/tokens', { role: 'join', namePattern: '*' })).body
+  for (const shell of SHELLS) {
+    if (missing(shell, 'curl')) continue
+    const node = `/v1/nodes/shown-${shell}`
+    const displayIp = async () => (await service.call('GET', node)).body.displayIp
+    const stubs = ip('default via 192.168.1.1 dev eth0\\n', { '4 eth0': inet('192.168.1.10') })
+    const device = makeDevice(t, { shell, stubs })
+    const run = (...more: string[]) =>
+      device.run(['--server', service.url, '--node-name', `shown-${shell}`, ...more], {
+        env: { EDGE_IPAM_TOKEN: secret },
+      })
+
+    t.match(await run(), { code: 0, stderr: '' })
+    t.equal(await displayIp(), '192.168.1.10')
+    t.notMatch((await run()).stdout, 'keeps', 'it is the same')
+    t.equal((await service.call('PATCH', node, { displayIp: '172.20.0.5' })).status, 200)
+    t.match(await run(), {
+      code: 0,
+      stderr: '',
+      stdout: `shown-${shell} keeps its display IP 172.20.0.5; --display-ip changes it\n`,
+    })
+    t.equal(await displayIp(), '172.20.0.5')
+    t.match(await run('--display-ip', '192.168.1.11'), { code: 0, stderr: '' })
+    t.equal(await displayIp(), '192.168.1.11')
+    t.equal((await service.call('PATCH', node, { displayIp: null })).status, 200)
+    t.match(await run(), { code: 0, stderr: '' })
+    t.equal(await displayIp(), '192.168.1.10')
+  }
+})
+
 const canMakeNetworks =
   find('unshare') &&
   find('ip') &&
@@ -159,7 +192,7 @@ t.test(
         },
       })
       t.equal(result.status, 5, result.stderr)
-      t.match(result.stdout, 'display IP 192.168.1.10\n', shell)
+      t.match(result.stdout, 'display IP 192.168.1.10 (if it has none yet)\n', shell)
     }
   },
 )

@@ -1,5 +1,6 @@
-import { spawnSync } from 'node:child_process'
+import { execFile, spawnSync } from 'node:child_process'
 import { readFileSync } from 'node:fs'
+import { promisify } from 'node:util'
 import Fastify from 'fastify'
 import t from 'tap'
 import { joinScript } from '../../src/integrations/join/plugin.js'
@@ -18,6 +19,29 @@ t.test(
     t.equal(response.headers['content-type'], 'text/x-shellscript; charset=utf-8')
     t.equal(response.headers['cache-control'], 'no-store')
     t.equal((await app.inject({ method: 'HEAD', url: '/join.sh' })).statusCode, 200)
+  },
+)
+
+t.test(
+  'the documented ways to get the script fail where it cannot be got',
+  { skip: missing('curl') ?? false },
+  async (t) => {
+    const { url, seen } = await startTrouble(t, [text(404, '')])
+    const commands = ['README.md', 'README.zh-CN.md', 'docs/joining.md'].map(
+      (file) => /^```sh\n(curl [^`]*\/join\.sh[^`]*)```/m.exec(readText(file))?.[1],
+    )
+    commands.push(/^ {2}curl .*\/join\.sh.*\n.*/m.exec(readFileSync(SCRIPT, 'utf8'))?.[0])
+    const { paths } = JSON.parse(readText('openapi/openapi.json'))
+    commands.push(
+      /`(curl [^`]*)`/.exec(paths['/join.sh'].get.description)?.[1].replace(' <arguments for keadm join>', ''),
+    )
+    for (const command of commands) {
+      const here = command!.replaceAll(/https?:\/\/(SERVER|ipam\.example\.com|127\.0\.0\.1:8080)|<server>/g, url)
+      const asked = seen.length
+      const run = promisify(execFile)('sh', ['-c', here], { cwd: t.testdir({}) })
+      await t.rejects(run, { code: 22 }, command)
+      t.equal(seen.length, asked + 1)
+    }
   },
 )
 

@@ -34,6 +34,19 @@ function makeCertificate(name: string, issuer: string | null, extensions: string
   )
 }
 
+/** The same with days that are long over, for which `req` has no option. */
+function makeExpired(name: string, extension: string) {
+  openssl('req', '-new', ...KEY, '-subj', `/CN=${name}`, '-keyout', file(`${name}.key`), '-out', file('request.pem'))
+  writeFileSync(file('index.txt'), '')
+  const lines = ['default_ca=d', '[d]', 'database=index.txt', 'new_certs_dir=.', 'default_md=sha256', 'policy=p']
+  const more = ['rand_serial=yes', 'x509_extensions=e', '[p]', 'commonName=supplied', '[e]', extension, '']
+  writeFileSync(file('ca.cnf'), ['[ca]', ...lines, ...more].join('\n'))
+  const days = ['-startdate', '20200101000000Z', '-enddate', '20200102000000Z']
+  const files = ['-keyfile', `${name}.key`, '-in', 'request.pem', '-out', `${name}.pem`]
+  const args = ['ca', '-batch', '-config', 'ca.cnf', '-selfsign', '-notext', ...days, ...files]
+  execFileSync('openssl', args, { cwd: folder, stdio: 'ignore' })
+}
+
 const [documented] = blocksRunIn('test/join/tls.test.ts', readText('docs/joining.md')) as [string]
 
 /** The fingerprint, by the command that the documentation gives. */
@@ -69,6 +82,7 @@ if (!skip) {
   makeCertificate('intermediate', 'root', ['basicConstraints=critical,CA:true', ...authority])
   makeCertificate('leaf', 'intermediate', ['basicConstraints=critical,CA:false', here])
   makeCertificate('elsewhere', 'root', ['basicConstraints=critical,CA:false', 'subjectAltName=DNS:ipam.example'])
+  makeExpired('expired', here)
 }
 
 t.test('a certificate of a private authority', { skip }, async (t) => {
@@ -89,7 +103,30 @@ t.test('a certificate of a private authority', { skip }, async (t) => {
     t.equal(seen.asked, 0, 'the token was not sent')
     t.match(await device.run([...args, '--ca-file', file('alone.pem')], { env }), { code: 0, stderr: '' }, client)
     writeFileSync(file('none.pem'), 'not a certificate\n')
-    t.match(await device.run([...args, '--ca-file', file('none.pem')], { env }), { code: 6 }, client)
+    const none = await device.run([...args, '--ca-file', file('none.pem')], { env })
+    t.match(none, { code: 2, stderr: /^join\.sh: the file '\S+none\.pem' .* has no certificate in PEM; .*\n$/ }, client)
+  }
+})
+
+t.test('why a certificate is not trusted, and what helps against that', { skip }, async (t) => {
+  const cases: [chain: string, authority: string | null, why: RegExp, advice: RegExp][] = [
+    ['alone', null, /self-?signed certificate|known issuer|issued by/, /give its authority with --ca-file FILE, or /],
+    ['elsewhere', 'root', /name/, /give --server the name that the certificate is for$/],
+    ['expired', 'expired', /has expired/, /set this device's clock, or have the certificate renewed$/],
+  ]
+  for (const client of CLIENTS) {
+    for (const [chain, authority, why, advice] of cases) {
+      const seen = await serve(t, [chain])
+      const args = ['--server', seen.url, '--node-name', 'edge-1']
+      if (authority !== null) args.push('--ca-file', file(`${authority}.pem`))
+      const { code, stderr } = await makeDevice(t, { client }).run(args, { env })
+      t.equal(code, 6)
+      const [, reason, told] = /^join\.sh: the certificate of \S+ is not trusted \((.*)\); (.*)\n$/.exec(stderr) ?? []
+      t.match(reason, why, `${client}: ${chain}`)
+      t.notMatch(reason, 'legitimacy')
+      t.match(told, advice, `${client}: ${chain}`)
+      t.equal(seen.asked, 0, 'the token was not sent')
+    }
   }
 })
 

@@ -19,8 +19,9 @@ export const joinScript: FastifyPluginAsync = async (app) => {
         summary: 'The join script',
         description:
           'A POSIX shell script that asks for the unique IP of a node (retrying), and runs `keadm join` with it. ' +
-          'Start it with `curl -fsSL <server>/join.sh | sh -s -- --server <server> -- <arguments for keadm join>`, with the ' +
-          'token in `EDGE_IPAM_TOKEN`; `--help` lists options and exit codes.',
+          'Fetch and start it with `curl -fsSL --retry 5 --retry-connrefused -o join.sh <server>/join.sh && sh join.sh ' +
+          '--server <server> -- <arguments for keadm join>`, with the token in `EDGE_IPAM_TOKEN`; `--help` lists options ' +
+          'and exit codes.',
         security: [],
         querystring: { type: 'object', properties: {}, additionalProperties: false },
         response: {
