@@ -40,6 +40,7 @@ uninstall() {
     ADDRESS=$(recorded address)
     SEQUENCE=$(recorded sequence)
   fi
+  [ -n "$DRY_RUN" ] || take_drop_in_away
   if is_set_up; then
     inspect_keadm
     require_keadm

@@ -145,8 +145,17 @@ has_unit() {
   has_systemd && { [ -e "$ROOT/etc/systemd/system/edgecore.service" ] || systemctl is-enabled --quiet edgecore 2>/dev/null; }
 }
 
+# Not every device has pidof.
+edgecore_pids() {
+  if command -v pidof >/dev/null 2>&1; then
+    pidof edgecore 2>/dev/null || :
+  else
+    grep -s -h '^[0-9]* (edgecore) [^XZ]' "$ROOT"/proc/[0-9]*/stat | cut -d ' ' -f 1
+  fi
+}
+
 is_edgecore_running() {
-  if has_unit; then systemctl is-active --quiet edgecore; else pidof edgecore >/dev/null 2>&1; fi
+  if has_unit; then systemctl is-active --quiet edgecore; else [ -n "$(edgecore_pids)" ]; fi
 }
 
 start_edgecore() {
@@ -168,7 +177,7 @@ stop_edgecore() {
     return
   fi
   waited=0
-  while pids=$(pidof edgecore 2>/dev/null); do
+  while pids=$(edgecore_pids) && [ -n "$pids" ]; do
     [ "$waited" -le 30 ] || return 1
     # shellcheck disable=SC2086 # one or several
     if [ "$waited" -lt 20 ]; then kill $pids 2>/dev/null || :; else kill -9 $pids 2>/dev/null || :; fi
@@ -200,10 +209,12 @@ put_drop_in() {
   systemctl daemon-reload
 }
 
+# Also one that an earlier join left when it was killed: it would undo every later change of the address.
 take_drop_in_away() {
-  [ -n "$DROPPED_IN" ] || return 0
   DROPPED_IN=''
-  rm -rf "$DROP_IN/edge-ipam.conf" "$ROOT/run/edge-ipam"
+  [ -e "$DROP_IN/edge-ipam.conf" ] || [ -e "$ROOT/run/edge-ipam" ] || return 0
+  rm -f "$DROP_IN/edge-ipam.conf" 2>/dev/null || die $EX_EDIT "$DROP_IN/edge-ipam.conf could not be removed; run this as root"
   rmdir "$DROP_IN" 2>/dev/null || :
   systemctl daemon-reload || :
+  rm -rf "$ROOT/run/edge-ipam"
 }

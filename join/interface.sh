@@ -7,8 +7,8 @@ make_interface() {
   command -v ip >/dev/null 2>&1 || die $EX_INTERFACE "the dummy interface needs the program ip; install iproute2 (or busybox's ip)"
   commands=$(interface_commands)
   {
-    has_interface || ip link add "$INTERFACE" type dummy
-    ip addr flush dev "$INTERFACE" && ip addr add "$ADDRESS/$(prefix_length)" dev "$INTERFACE" && ip link set "$INTERFACE" up
+    { has_interface || ip link add "$INTERFACE" type dummy; } && ip addr flush dev "$INTERFACE" &&
+      ip addr add "$ADDRESS/$(prefix_length)" dev "$INTERFACE" && ip link set "$INTERFACE" up
   } 2>"$WORK/log" ||
     die $EX_INTERFACE "the interface $INTERFACE could not be made ($(sed -n '$p' "$WORK/log")); run this as root, on a kernel with dummy interfaces (modprobe dummy)"
   if has_systemd; then

@@ -40,6 +40,7 @@ join() {
     say "$NODE_NAME has $ADDRESS$again"
   fi
 
+  [ -n "$DRY_RUN" ] || take_drop_in_away
   if is_set_up; then
     remember_request
     if finish_earlier_join; then return 0; fi

@@ -62,12 +62,13 @@ on_exit() {
 cleanup() {
   [ -z "$SLEEPER" ] || kill "$SLEEPER" 2>/dev/null || :
   SLEEPER=''
-  take_drop_in_away
+  # Only its own: another run may be in the middle of a join.
+  [ -z "$DROPPED_IN" ] || take_drop_in_away
   drop_work_folder
 }
 
 make_work_folder() {
-  WORK=$(umask 077 && mktemp -d "${TMPDIR:-/tmp}/edge-ipam-join.XXXXXX") ||
+  WORK=$(umask 077 && mktemp -d "${TMPDIR:-/tmp}/edge-ipam-join.XXXXXX" 2>/dev/null) ||
     die 1 "cannot make a folder in ${TMPDIR:-/tmp}; free some space, or set TMPDIR to a folder that can be written"
   mkdir "$WORK/no-certificates"
 }

@@ -1,4 +1,4 @@
-import { existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { dirname } from 'node:path'
 import t from 'tap'
 import { missing, SHELLS, TOKEN } from './device.js'
@@ -78,6 +78,37 @@ for (const shell of SHELLS) {
       })
       t.strictSame(device.starts(), [IP])
       t.match(readFileSync(device.record, 'utf8'), 'step=joined\n')
+    })
+
+    t.test('the drop-in of a join that was killed goes with the next one, before it can undo an address', async (t) => {
+      const next = await startTrouble(t, [text(201, '10.213.0.8\n')])
+      for (const [server, options, starts] of [
+        [url, [], [IP]],
+        [next.url, ['--readdress'], [IP, '10.213.0.8']],
+      ] as const) {
+        const device = makeEdge(t, { shell, keadm: 'neither' })
+        device.killDuringJoin()
+        t.match(await device.run(args, { env }), { code: null })
+        const again = ['--server', server, '--node-name', 'edge-1', ...options]
+        for (const look of ['--dry-run', '--check']) {
+          await device.run([...again.filter((word) => word !== '--readdress'), look], { env })
+          t.ok(existsSync(device.dropIn), `${look} leaves it: a join may still run`)
+        }
+        t.match(await device.run(again, { env }), { code: 0, stderr: '' })
+        t.strictSame(device.starts(), starts)
+        t.notOk(existsSync(dirname(device.dropIn)))
+        t.notOk(existsSync(`${device.folder}/run/edge-ipam`))
+        t.ok(device.systemctl().filter((words) => words === 'daemon-reload').length > 2, 'systemd has forgotten it')
+      }
+    })
+
+    t.test('an edgecore that nobody watches is found without pidof', async (t) => {
+      const device = makeEdge(t, { shell, keadm: 'neither', init: 'none', without: ['pidof'] })
+      t.match(await device.run(args, { env }), { code: 0, stderr: '', stdout: /edge-1 joined with 10\.213\.0\.7\n$/ })
+      t.strictSame(device.starts(), ['192.168.1.10', IP])
+      const running = readdirSync(`${device.folder}/proc`).filter((pid) => existsSync(`/proc/${pid}/stat`))
+      t.equal(running.length, 1, 'the first one was stopped')
+      t.match(await device.run(args, { env }), { code: 0, stdout: /nothing to do\n$/ })
     })
 
     t.test('a keadm that failed before it wrote anything runs again', async (t) => {

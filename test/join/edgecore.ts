@@ -1,7 +1,7 @@
-import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
+import { appendFileSync, existsSync, mkdirSync, readFileSync, rmSync, symlinkSync, writeFileSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import type { Test } from 'tap'
-import { type DeviceOptions, makeDevice } from './device.js'
+import { type DeviceOptions, find, makeDevice } from './device.js'
 
 /** What keadm makes of edgecore.yaml, with these two places for the address and the interface. */
 const GENERATED = `apiVersion: edgecore.config.kubeedge.io/v1alpha2
@@ -29,12 +29,13 @@ export interface EdgeOptions extends DeviceOptions {
 export function makeEdge(t: Test, options: EdgeOptions = {}) {
   const { init = 'systemd', stubs = {}, ...rest } = options
   // Nothing is waited for, but a process that was just started.
-  const sleep = 'left=200; until pidof >/dev/null || [ $((left -= 1)) -lt 0 ]; do /bin/sleep 0.01; done\n'
+  const sleep = 'left=200; until "$HOME/state/pidof" >/dev/null || [ $((left -= 1)) -lt 0 ]; do /bin/sleep 0.01; done\n'
   const device = makeDevice(t, { ...rest, stubs: { sleep: init === 'systemd' ? 'exit 0\n' : sleep, ...stubs } })
   const { folder, bin, config } = device
   const state = join(folder, 'state')
   const program = join(folder, 'usr/local/bin/edgecore')
-  for (const path of [state, dirname(program)]) mkdirSync(path, { recursive: true })
+  const pidof = join(state, 'pidof')
+  for (const path of [state, dirname(program), join(folder, 'proc')]) mkdirSync(path, { recursive: true })
   const write = (path: string, text: string) => writeFileSync(path, `#!/bin/sh\n${text}`, { mode: 0o755 })
 
   // Programs of this machine, whatever PATH the script gives them.
@@ -42,12 +43,18 @@ export function makeEdge(t: Test, options: EdgeOptions = {}) {
   const start = `echo "$(sed -n 's/^    nodeIP: *//p' '${config}') $(sed -n 's/^    customInterfaceName: *//p' '${config}')" >>'${state}/starts'
 [ ! -e '${state}/broken' ] || exit 1
 `
-  write(program, `${path}${start}echo $$ >'${state}/pid'\nexec sleep 100\n`)
+  // Its name among the processes stays edgecore, and those of this device alone are in its /proc.
+  symlinkSync(find('sleep')!, join(state, 'edgecore'))
   write(
-    join(bin, 'pidof'),
+    program,
+    `${path}${start}ln -s /proc/$$ '${folder}/proc'\necho $$ >'${state}/pid'\nexec '${state}/edgecore' 100\n`,
+  )
+  write(
+    pidof,
     `${path}{ read -r pid <'${state}/pid'; } 2>/dev/null || exit 1
 grep -q '^State:.*[SRD] ' /proc/$pid/status 2>/dev/null && echo $pid\n`,
   )
+  if (!options.without?.includes('pidof')) symlinkSync(pidof, join(bin, 'pidof'))
   if (init !== 'none') mkdirSync(join(folder, 'run/systemd/system'), { recursive: true })
   if (init === 'unseen') write(join(bin, 'systemctl'), '[ "$1" = daemon-reload ]\n')
   if (init === 'systemd') {
@@ -99,12 +106,12 @@ fi
   // As until 1.19: it does nothing where edgecore does not run.
   write(
     join(folder, 'reset'),
-    `${path}if [ ! -e '${state}/running' ] && ! '${bin}/pidof' edgecore >/dev/null; then
+    `${path}if [ ! -e '${state}/running' ] && ! '${pidof}' edgecore >/dev/null; then
   echo 'None of KubeEdge components are running in this host, exit'
   exit 0
 fi
 rm -rf '${state}/running' '${folder}/etc/kubeedge'
-! pid=$('${bin}/pidof' edgecore) || kill $pid
+! pid=$('${pidof}' edgecore) || kill $pid
 `,
   )
   t.teardown(() => {
@@ -124,6 +131,10 @@ rm -rf '${state}/running' '${folder}/etc/kubeedge'
     /** Every reset so far. */
     resets: () => linesOf(`${join(folder, 'keadm.args')}.reset`),
     systemctl: () => linesOf(join(state, 'systemctl')),
+    /** keadm goes on to its end; the script that ran it is gone at once, and tidies nothing up. */
+    killDuringJoin: () =>
+      appendFileSync(join(folder, 'after-join'), 'kill -9 $(sed -n "s/^PPid:.//p" /proc/$PPID/status)\n'),
+    dropIn: join(folder, 'run/systemd/system/edgecore.service.d/edge-ipam.conf'),
     isRunning: () => existsSync(join(state, 'running')),
     /** Ends edgecore, as a crash does; it starts again only if it is not `broken`. */
     crash: () => rmSync(join(state, 'running'), { force: true }),

@@ -163,7 +163,10 @@ for (const shell of SHELLS) {
         code: 22,
         stderr: /^join\.sh: the dummy interface needs the program ip; install iproute2 .*\n$/,
       })
-      const stubs = { ip: 'echo "Error: Unknown device type." >&2; exit 2\n' }
+      const refused = 'echo "Error: Unknown device type." >&2; exit 2'
+      const stubs = {
+        ip: `[ "$2" != add ] || { ${refused}; }\necho 'Device "edge-ipam0" does not exist.' >&2; exit 1\n`,
+      }
       t.match(await makeDevice({ stubs }).run([...args, '--dummy-interface'], { env }), {
         code: 22,
         stderr: /^join\.sh: the interface edge-ipam0 could not be made \(Error: Unknown device type\.\); .*\n$/,

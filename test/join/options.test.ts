@@ -119,7 +119,7 @@ for (const shell of SHELLS) {
     const folder = await makeDevice(t, { shell }).run([...GOOD, '--keadm', '/tmp'], { env })
     t.match(folder, { code: 14 })
     const temporary = await makeDevice(t, { shell }).run(GOOD, { env: { ...env, TMPDIR: '/no/such/folder' } })
-    t.match(temporary, { code: 1, stderr: /join\.sh: cannot make a folder in \/no\/such\/folder; [^\n]*\n$/ })
+    t.match(temporary, { code: 1, stderr: /^join\.sh: cannot make a folder in \/no\/such\/folder; [^\n]*\n$/ })
   })
 
   t.test(`${shell}: options and environment arrive in the request`, { skip }, async (t) => {

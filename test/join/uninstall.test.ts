@@ -196,6 +196,17 @@ for (const shell of SHELLS) {
     t.ok(existsSync(both.config))
   })
 
+  t.test(`${shell}: the drop-in of a join that was killed goes, too`, { skip }, async (t) => {
+    const device = makeEdge(t, { shell, keadm: 'neither' })
+    device.killDuringJoin()
+    t.match(await device.run(['--server', service.url, '--node-name', `killed-${shell}`], { env }), { code: null })
+    await device.run(['--uninstall', '--dry-run'], { env })
+    t.ok(existsSync(device.dropIn))
+    t.match(await device.run(['--uninstall'], { env }), { code: 0, stderr: '' })
+    t.notOk(existsSync(dirname(device.dropIn)))
+    t.equal(device.systemctl().at(-1), 'daemon-reload')
+  })
+
   t.test(`${shell}: a keadm reset that fails, and a keadm that is gone`, { skip }, async (t) => {
     const device = makeEdge(t, { shell })
     device.writeConfig('10.213.7.7', `stuck-${shell}`)
