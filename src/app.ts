@@ -149,16 +149,18 @@ const wordsOf: Record<string, string> = {
 /** What is not HTTP gets an answer, too. */
 function refuseConnection(error: NodeJS.ErrnoException, socket: Socket): void {
   if (error.code === 'ECONNRESET' || socket.destroyed) return
+  // It has its answer, and is still sending.
+  if (!socket.writable) return
   // An answer is due to an earlier request that has arrived: words of ours would be read as that answer.
   const { _httpMessage: due } = socket as { _httpMessage?: ServerResponse | null }
   if (due?.req.complete) return void socket.destroy()
   const problem = new Problem('validation_failed', wordsOf[error.code ?? ''] ?? 'The request cannot be read as HTTP.')
   const requestId = requestIdOf({ headers: {} })
   const body = JSON.stringify(problemBody(problem, requestId))
-  if (socket.writable) {
-    socket.write(
-      `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
-    )
-  }
-  socket.destroy()
+  socket.end(
+    `HTTP/1.1 400 Bad Request\r\ncontent-type: application/problem+json\r\nx-request-id: ${requestId}\r\ncontent-length: ${Buffer.byteLength(body)}\r\nconnection: close\r\n\r\n${body}`,
+  )
+  // What is still on its way is read and dropped: a connection that is cut before that loses the answer, too.
+  socket.resume()
+  setTimeout(() => socket.destroy(), 1_000).unref()
 }
