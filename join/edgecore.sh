@@ -1,7 +1,8 @@
 
 # ------------------------------------------------------------------------------------------ what this device remembers
 
-# recorded KEY: node, server, address, sequence, interface, or step (joining: keadm was started; joined; left).
+# recorded KEY: node, server, address, sequence, interface, or step (asked: for another address,
+# not yet set up; joining: keadm was started; joined; left).
 recorded() {
   [ ! -r "$RECORD" ] || sed -n "s/^$1=//p" "$RECORD"
 }
