@@ -33,13 +33,13 @@ t.test(
     commands.push(/^ {2}curl .*\/join\.sh.*\n.*/m.exec(readFileSync(SCRIPT, 'utf8'))?.[0])
     const { paths } = JSON.parse(readText('openapi/openapi.json'))
     commands.push(
-      /`(curl [^`]*)`/.exec(paths['/join.sh'].get.description)?.[1].replace(' <arguments for keadm join>', ''),
+      /`(curl [^`]*)`/.exec(paths['/join.sh'].get.description)?.[1]?.replace(' <arguments for keadm join>', ''),
     )
     for (const command of commands) {
       const here = command!.replaceAll(/https?:\/\/(SERVER|ipam\.example\.com|127\.0\.0\.1:8080)|<server>/g, url)
       const asked = seen.length
       const run = promisify(execFile)('sh', ['-c', here], { cwd: t.testdir({}) })
-      await t.rejects(run, { code: 22 }, command)
+      await t.rejects(run, { code: 22 }, here)
       t.equal(seen.length, asked + 1)
     }
   },
