@@ -34,7 +34,8 @@ export interface Node {
   nodeUid: string | null
   /** The IP it reported, where it is not the unique one. */
   drift: string | null
-  etag: string | null
+  /** The last ETag that was told of it, and where: the console's side has its own. */
+  etag: { path: string; value: string } | null
   /** The request that changed it last. */
   changedBy: string | null
 }

@@ -66,7 +66,7 @@ function patching(
   const rack = random.pick(['1', '2', null])
   const displayIp = random.pick(['192.168.2.10', '192.168.2.11', null, undefined])
   const body = { ...(displayIp !== undefined && { displayIp }), ...(random.oneIn(2) && { labels: { rack } }) }
-  const etag = random.oneIn(2) ? node.etag : null
+  const etag = random.oneIn(2) && node.etag?.path === door.path ? node.etag.value : null
   const { shape, ...to } = door
   const ask = { method: 'PATCH', ...to, body, ...(etag && { headers: { 'if-match': etag } }) }
   if (!node.known) return { ask, verify: { answer: etag ? refused(412, 'precondition_failed') : unknown } }
@@ -82,7 +82,9 @@ function patching(
       leaves: rows,
     },
     remember(reply, id) {
-      Object.assign(node, after, { etag: reply.status === 200 ? reply.headers.etag! : null })
+      Object.assign(node, after, {
+        etag: reply.status === 200 ? { path: door.path, value: reply.headers.etag! } : null,
+      })
       if (rows.length > 0) node.changedBy = id
     },
   }
@@ -147,11 +149,12 @@ const lookUp: Verb = ({ random, nodes, callers }) => {
 
 const read: Verb = ({ random, nodes }) => {
   const node = random.pick(nodes)
+  const path = `/v1/nodes/${node.name}`
   return {
-    ask: { method: 'GET', path: `/v1/nodes/${node.name}` },
+    ask: { method: 'GET', path },
     verify: { answer: node.known ? { status: 200, body: nodeOf(node) } : unknown },
     remember(reply) {
-      if (node.known) node.etag = reply.headers.etag!
+      if (node.known) node.etag = { path, value: reply.headers.etag! }
     },
   }
 }
