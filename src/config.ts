@@ -123,8 +123,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
  * Service named edge-ipam, and join scripts have theirs.
  */
 export function strangers(env: NodeJS.ProcessEnv): string[] {
-  const known = new Set<string>([...Object.values(all).flatMap(({ variable }) => [variable, `${variable}_FILE`])])
-  for (const variable of unsupported) known.add(variable)
+  const ours = Object.values(all).flatMap(({ variable }) => [variable, `${variable}_FILE`])
+  const known = new Set([...ours, ...unsupported])
   return Object.keys(env).filter(
     (name) =>
       name.startsWith('EDGE_IPAM_') &&

@@ -12,6 +12,9 @@ import { transaction, withRetries } from '../store/transaction.js'
 import { allocate, releaseLocked } from './allocations.js'
 import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
 
+/** Says whether the node is as it was meant; undefined: however it is. What a version is, each side says for itself. */
+export type MeantNode = ((row: store.NodeRow) => boolean) | undefined
+
 export async function listNodes(
   context: Context,
   filter: store.NodeFilter,
@@ -32,12 +35,7 @@ export async function getNode(context: Context, name: string): Promise<store.Nod
  * Changes what people see of a node: display IP, labels (merged; null takes one away).
  * @throws Problem node_not_found, precondition_failed
  */
-export function patchNode(
-  context: Context,
-  name: string,
-  patch: NodePatch,
-  meant: ((row: store.NodeRow) => boolean) | undefined,
-): Promise<store.NodeRow> {
+export function patchNode(context: Context, name: string, patch: NodePatch, meant: MeantNode): Promise<store.NodeRow> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
     if (meant) expect(node && (await store.findNode(trx, name)), meant)
@@ -67,12 +65,12 @@ function mergeLabels(old: Record<string, string>, patch: Record<string, string |
  * Releases what a node holds, and forgets the node: a later one of its name gets nothing back. The history stays.
  * @throws Problem node_not_found, node_still_registered, precondition_failed
  */
-export function deleteNode(context: Context, name: string, wish: { meant: Meant; force: boolean }): Promise<void> {
+export function deleteNode(context: Context, name: string, wish: { meant: MeantNode; force: boolean }): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
     const held = node && (await lockAllocationByNode(trx, name))
     const row = node && (await store.findNode(trx, name))
-    expect(row, wish.meant && ((there) => wish.meant!(versionOf(there))))
+    expect(row, wish.meant)
     if (!row) throw nodeNotFound()
     if (held && held.state !== 'quarantined') {
       if (held.state === 'registered' && !wish.force) {
@@ -217,7 +215,7 @@ export function versionOf({ revision, sequence, state }: store.NodeRow): string 
   return [revision, sequence, state].filter((part) => part !== null).join('-')
 }
 
-function expect(row: store.NodeRow | undefined, meant: ((row: store.NodeRow) => boolean) | undefined): void {
+function expect(row: store.NodeRow | undefined, meant: MeantNode): void {
   if (meant && !(row && meant(row))) throw stale()
 }
 

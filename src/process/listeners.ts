@@ -28,7 +28,7 @@ export async function openListeners(
   options: Omit<AppOptions, 'door' | 'tls' | 'trustedProxies'>,
   log: FastifyBaseLogger,
 ): Promise<Listeners> {
-  const { certFile, keyFile } = { certFile: config.tlsCertFile, keyFile: config.tlsKeyFile }
+  const { tlsCertFile: certFile, tlsKeyFile: keyFile } = config
   const files = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined
   const tls = files && readKeyPair(files)
   const wanted: { name: keyof Listeners['urls']; door: Door; variable: string; port: number | undefined }[] = [

@@ -13,6 +13,11 @@ import type { Services } from '../services.js'
 const pages = new Pages('nodes', isText)
 const named = Type.Object({ name: NodeName }, closed)
 
+function meantNode(ifMatch: string | undefined): nodes.MeantNode {
+  const meant = meantBy(ifMatch)
+  return meant && ((row) => meant(nodes.versionOf(row)))
+}
+
 export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
   app.get(
     '/v1/nodes',
@@ -88,13 +93,8 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
       },
     },
     async (request, reply) => {
-      const meant = meantBy(request.headers['if-match'])
-      const row = await nodes.patchNode(
-        contextOf(services, request),
-        request.params.name,
-        request.body,
-        meant && ((there) => meant(nodes.versionOf(there))),
-      )
+      const meant = meantNode(request.headers['if-match'])
+      const row = await nodes.patchNode(contextOf(services, request), request.params.name, request.body, meant)
       reply.header('etag', etagOf(nodes.versionOf(row)))
       return nodes.toNode(row)
     },
@@ -122,7 +122,7 @@ export const nodeRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = asy
     },
     async (request, reply) => {
       await nodes.deleteNode(contextOf(services, request), request.params.name, {
-        meant: meantBy(request.headers['if-match']),
+        meant: meantNode(request.headers['if-match']),
         force: request.query.force === true,
       })
       return reply.code(204).send(null)
