@@ -13,7 +13,7 @@ export async function makeFleet(
 ): Promise<void> {
   for (let first = 0; first < count; first += CHUNK) {
     const { rows } = await client.query(
-      `select count(*) filter (where code = 'created')::integer as made from allocate_addresses((
+      `select count(*) filter (where code = 'created')::integer as made from allocate_together((
         select jsonb_agg(jsonb_build_object('ord', i - $2::integer + 1, 'node_name', name, 'actor', 'system',
           'patch', jsonb_build_object('displayIp', '192.168.1.10') ||
             case when $4 then jsonb_build_object('nodeUid', name) else '{}' end))

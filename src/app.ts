@@ -11,6 +11,7 @@ import { type Door, keepTo, nothingHere } from './http/doors.js'
 import { errorHandler, problemBody, sendProblem } from './http/errors.js'
 import { openapi } from './http/openapi.js'
 import { requestIdOf } from './http/request-id.js'
+import { logRequests } from './http/request-log.js'
 import { addressRoutes } from './http/routes/addresses.js'
 import { adminRoutes } from './http/routes/admin.js'
 import { allocationRoutes } from './http/routes/allocations.js'
@@ -63,7 +64,7 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
     return503OnClosing: false,
     requestIdHeader: false,
     genReqId: requestIdOf,
-    logController: new LogController({ disableRequestLogging: true, requestIdLogLabel: 'requestId' }),
+    logController: new LogController({ disableRequestLogging: true }),
     // The serializer checks values of several types, too; formats are for what comes in.
     serializerOpts: { ajv: { formats: passedFormats } },
     // More than Node reads of a request's head: what is too long for a name is then said by the name's own rule.
@@ -75,20 +76,13 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   app.setValidatorCompiler(validatorCompiler)
   app.setErrorHandler(errorHandler)
   app.setNotFoundHandler((_request, reply) => sendProblem(reply, nothingHere()))
-  app.addHook('onRequest', async (request, reply) => {
+  // Hooks that wait for nothing are no promises: each promise would cost every request.
+  app.addHook('onRequest', (request, reply, done) => {
     reply.header('x-request-id', request.id)
+    done()
   })
   readBodies(app)
-  app.addHook('onResponse', async (request, reply) => {
-    // The route's pattern, not the URL: a URL can hold an address, or whatever a caller put there.
-    request.log.info({
-      method: request.method,
-      route: request.routeOptions.url ?? null,
-      status: reply.statusCode,
-      ms: Math.round(reply.elapsedTime * 10) / 10,
-      ...(request.caller && { actor: `${request.caller.role}:${request.caller.tokenId}` }),
-    })
-  })
+  logRequests(app)
 
   for (const schema of [
     ProblemDetails,

@@ -63,7 +63,7 @@ export function toGranted(outcome: AllocationOutcome, wish: NewAllocation): Gran
   }
   return {
     created: outcome.code === 'created',
-    allocation: toAllocation({ ...outcome, quarantined_until: null }),
+    allocation: toAllocation(wish.nodeName, outcome),
   }
 }
 
@@ -113,7 +113,7 @@ function refusal(outcome: AllocationOutcome, wish: NewAllocation): Problem {
  */
 export async function uniqueIp(context: Context, nodeName: string): Promise<UniqueIp> {
   assertMayName(context.caller, nodeName)
-  const row = await context.engine.uniqueIps.ask(nodeName)
+  const row = await context.engine.holdings.ask(nodeName)
   if (!row) throw new Problem('node_not_found', 'No node of this name holds an address.')
   return { nodeName, uniqueIp: canonicalAddress(row.address), sequence: row.sequence }
 }
@@ -137,7 +137,8 @@ export function release(
       if (row?.state === 'quarantined' && !row.latest) row = undefined
     }
     const isNew = decideRelease(row, wish) === 'release'
-    return toAllocation(isNew ? await releaseLocked(context, trx, row!) : (await findAllocation(trx, row!.address))!)
+    const now = isNew ? await releaseLocked(context, trx, row!) : (await findAllocation(trx, row!.address))!
+    return toAllocation(now.node_name, now)
   })
 }
 
@@ -175,12 +176,14 @@ export async function listAllocations(
   filter: AllocationFilter,
   page: { limit: number; after: string | null },
 ): Promise<Allocation[]> {
-  return (await withRetries(() => list(context.db, filter, page))).map(toAllocation)
+  return (await withRetries(() => list(context.db, filter, page))).map((row) => toAllocation(row.node_name, row))
 }
 
-export function toAllocation(row: AllocationRow | (HeldRow & { quarantined_until: null })): Allocation {
+type Held = Omit<HeldRow, 'node_name'> & { quarantined_until?: Date | null }
+
+function toAllocation(nodeName: string, row: Held): Allocation {
   return {
-    nodeName: row.node_name,
+    nodeName,
     uniqueIp: canonicalAddress(row.address),
     displayIp: row.display_ip,
     pool: row.pool,

@@ -12,7 +12,8 @@ const USE_NOTED_EVERY = 60_000
 const MAX_REMEMBERED = 10_000
 
 interface Remembered {
-  answer: Promise<Caller | null>
+  /** Who it is; a promise as long as the database has not answered. */
+  caller: Caller | null | Promise<Caller | null>
   /** When the question was sent, by a clock that nobody sets. */
   askedAt: number
 }
@@ -21,28 +22,48 @@ interface Remembered {
 export class Authenticator {
   readonly #remembered = new Map<string, Remembered>()
   readonly #noted = new Map<string, number>()
+  /** What came last from each source, and its digest: to make it costs as much as to log the request. */
+  readonly #last = new WeakMap<object, { secret: string; digest: string }>()
 
   constructor(
     private readonly db: Executor,
     private readonly onError: (error: unknown) => void,
   ) {}
 
-  /** @returns null: nobody, or expired. @throws Problem store_unavailable */
-  identify(secret: string): Promise<Caller | null> {
-    const digest = digestOf(secret)
-    const key = digest.toString('latin1')
-    const known = this.#remembered.get(key)
-    if (known && performance.now() - known.askedAt < FRESH) return known.answer
+  /**
+   * At once where it is remembered.
+   * @param source the connection that it came by
+   * @returns null: nobody, or expired. @throws Problem store_unavailable
+   */
+  identify(secret: string, source: object): Caller | null | Promise<Caller | null> {
+    const digest = this.#digestOf(secret, source)
+    const known = this.#remembered.get(digest)
+    if (known && performance.now() - known.askedAt < FRESH) return known.caller
     if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear()
-    const answer = this.#ask(digest)
-    this.#remembered.set(key, { answer, askedAt: performance.now() })
-    answer.catch(() => this.#remembered.delete(key))
-    return answer
+    const caller = this.#ask(Buffer.from(digest, 'hex'))
+    const asked: Remembered = { caller, askedAt: performance.now() }
+    this.#remembered.set(digest, asked)
+    caller.then(
+      (answer) => {
+        asked.caller = answer
+      },
+      () => this.#remembered.delete(digest),
+    )
+    return caller
   }
 
   /** A token was revoked here: nobody waits for its half second. */
   forget(): void {
     this.#remembered.clear()
+  }
+
+  /** Who compares here has only what the same connection said before: nothing can be learned from how long it takes. */
+  #digestOf(secret: string, source: object): string {
+    const last = this.#last.get(source)
+    if (last?.secret === secret) return last.digest
+    const digest = digestOf(secret)
+    this.#last.set(source, { secret, digest })
+    return digest
   }
 
   async #ask(digest: Buffer): Promise<Caller | null> {

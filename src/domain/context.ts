@@ -2,7 +2,7 @@ import { Problem } from '../core/errors.js'
 import { globMatches } from '../core/names.js'
 import type { AllocationLock } from '../lock/allocation-lock.js'
 import type { AllocationOutcome, AllocationRequest } from '../store/allocations.js'
-import { allocateBatch, type UniqueIpRow, uniqueIps } from '../store/allocations.js'
+import { allocateBatch, type Holding, holdings } from '../store/allocations.js'
 import type { Executor } from '../store/database.js'
 import type { TokenRole } from '../store/schema.js'
 import { withRetries } from '../store/transaction.js'
@@ -41,7 +41,7 @@ export interface Observer {
 /** The process-wide half of a context: what gathers the callers of one moment into one round trip. */
 export interface Engine {
   allocations: Gatherer<AllocationRequest, AllocationOutcome>
-  uniqueIps: Gatherer<string, UniqueIpRow | undefined>
+  holdings: Gatherer<string, Holding | undefined>
   observer: Observer
 }
 
@@ -66,9 +66,10 @@ export function startEngine(db: Executor, lock: AllocationLock, observer: Observ
       maxRunning: 1,
       maxQueue: MAX_QUEUE,
     }),
-    uniqueIps: new Gatherer({
+    holdings: new Gatherer({
       run: async (names) => {
-        const rows = new Map((await withRetries(() => uniqueIps(db, names))).map((row) => [row.node_name, row]))
+        const found = await withRetries(() => holdings(db, [...new Set(names)]))
+        const rows = new Map(found.map((row) => [row.node_name, row]))
         return names.map((name) => rows.get(name))
       },
       maxBatch: 1_000,

@@ -55,8 +55,8 @@ export class Gatherer<Question, Answer> {
     this.#scheduled = true
     setImmediate(() => {
       this.#scheduled = false
-      void this.#serve(this.#take())
-      this.#schedule()
+      // More than one where the largest batch does not take all.
+      while (this.#startNext());
     })
   }
 
@@ -86,21 +86,39 @@ export class Gatherer<Question, Answer> {
     this.#running++
     try {
       const answers = await this.options.run(batch.map((waiting) => waiting.question))
-      for (const [index, waiting] of batch.entries()) waiting.resolve(answers[index]!)
+      this.#ended(() => {
+        for (const [index, waiting] of batch.entries()) waiting.resolve(answers[index]!)
+      })
     } catch (error) {
       if (error instanceof Problem) {
-        for (const waiting of [...batch, ...this.#queue.splice(0)]) waiting.reject(error)
+        const all = [...batch, ...this.#queue.splice(0)]
+        this.#ended(() => {
+          for (const waiting of all) waiting.reject(error)
+        })
       } else if (batch.length === 1) {
-        batch[0]!.reject(error)
+        this.#ended(() => batch[0]!.reject(error))
       } else {
         await Promise.all(batch.map((waiting) => this.#serve([waiting])))
-      }
-    } finally {
-      this.#running--
-      // At once, and not at the turn's end: a lock that is kept while there is work would take the pause for its end.
-      if (this.#queue.length > 0 && !this.#scheduled && this.#running < this.options.maxRunning) {
-        void this.#serve(this.#take())
+        this.#ended(() => {})
       }
     }
+  }
+
+  /**
+   * A batch has ended. The next one is sent first, and only then are the callers told: while this process writes their
+   * answers, the database has work. At once, too, and not at the turn's end: a lock that is kept while there is work
+   * would take the pause for its end. Where nobody waits, some may have come meanwhile and only not been read yet: the
+   * turn is let end, and who has come by then goes first.
+   */
+  #ended(tell: () => void): void {
+    this.#running--
+    if (this.#startNext()) setImmediate(tell)
+    else setImmediate(() => (this.#startNext() ? setImmediate(tell) : tell()))
+  }
+
+  #startNext(): boolean {
+    if (this.#queue.length === 0 || this.#running >= this.options.maxRunning) return false
+    void this.#serve(this.#take())
+    return true
   }
 }

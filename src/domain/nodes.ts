@@ -3,7 +3,7 @@ import { canonicalAddress } from '../core/ip.js'
 import type { Registration, UniqueIp } from '../schemas/allocation.js'
 import { MAX_LABELS } from '../schemas/common.js'
 import type { Node, NodePatch, NorthboundNode } from '../schemas/node.js'
-import { lockAllocationByNode, markRegistered } from '../store/allocations.js'
+import { type Holding, lockAllocationByNode, markRegistered } from '../store/allocations.js'
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import * as store from '../store/nodes.js'
@@ -104,10 +104,10 @@ export async function register(
   wish: { allocate: boolean; meant: Meant },
 ): Promise<UniqueIp> {
   const reportedIp = report.reportedIp && canonicalAddress(report.reportedIp)
-  const before = await withRetries(() => store.findNode(context.db, name))
-  if (wish.meant && !(before?.sequence != null && wish.meant(before.sequence))) throw stale()
-  if (before?.address != null && nothingToTell(before, report.nodeUid, reportedIp)) return toUniqueIp(before)
-  if (before?.address == null && wish.allocate) {
+  const before = await context.engine.holdings.ask(name)
+  if (wish.meant && !(before && wish.meant(before.sequence))) throw stale()
+  if (before && nothingToTell(before, report.nodeUid, reportedIp)) return toUniqueIp(name, before)
+  if (!before && wish.allocate) {
     const { nodeUid } = report
     const { allocation } = await allocate(context, { nodeName: name, ...(nodeUid !== undefined && { nodeUid }) })
     // What a dry run allocates is gone again; the rest would only meet a node that holds nothing.
@@ -137,17 +137,18 @@ export async function register(
     if (report.nodeUid !== undefined)
       await store.updateNode(trx, name, { nodeUid: report.nodeUid }, signatureOf(context))
     if (reportedIp !== undefined) await noteDrift(context, trx, name, node, held.address, reportedIp)
-    return toUniqueIp((await store.findNode(trx, name))!)
+    const after = (await store.findNode(trx, name))!
+    return toUniqueIp(name, { address: after.address!, sequence: after.sequence! })
   })
 }
 
 function nothingToTell(
-  row: store.NodeRow,
+  row: Holding,
   nodeUid: string | null | undefined,
   reportedIp: string | null | undefined,
 ): boolean {
   if (row.state !== 'registered' || (nodeUid !== undefined && nodeUid !== row.node_uid)) return false
-  return reportedIp === undefined || row.reported_ip === driftOf(row.address!, reportedIp)
+  return reportedIp === undefined || row.reported_ip === driftOf(row.address, reportedIp)
 }
 
 /** What is stored of a report: the address, if it is not the one the node should have. */
@@ -203,8 +204,8 @@ export function toNorthboundNode(row: store.NodeRow): NorthboundNode {
   }
 }
 
-function toUniqueIp(row: store.NodeRow): UniqueIp {
-  return { nodeName: row.name, uniqueIp: canonicalAddress(row.address!), sequence: row.sequence! }
+function toUniqueIp(nodeName: string, { address, sequence }: { address: string; sequence: number }): UniqueIp {
+  return { nodeName, uniqueIp: canonicalAddress(address), sequence }
 }
 
 /**

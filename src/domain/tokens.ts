@@ -1,4 +1,4 @@
-import { createHash, randomBytes } from 'node:crypto'
+import { hash, randomBytes } from 'node:crypto'
 import { type FieldError, Problem } from '../core/errors.js'
 import type { NewToken, Token, TokenWithSecret } from '../schemas/admin.js'
 import { writeAudit } from '../store/audit.js'
@@ -7,9 +7,9 @@ import * as store from '../store/tokens.js'
 import { transaction, withRetries } from '../store/transaction.js'
 import { type Context, type Meant, signatureOf } from './context.js'
 
-/** A secret has 256 random bits, so its plain hash tells nobody anything; a slow hash is for what people choose. */
-export function digestOf(secret: string): Buffer {
-  return createHash('sha256').update(secret).digest()
+/** In hex. A secret has 256 random bits, so its plain hash tells nobody anything; a slow hash is for what people choose. */
+export function digestOf(secret: string): string {
+  return hash('sha256', secret, 'hex')
 }
 
 /**
@@ -25,7 +25,7 @@ export function createToken(context: Context, wish: NewToken, now: Date): Promis
     const row = await store.insertToken(trx, {
       id: newTokenId(),
       role: wish.role,
-      digest: secret === undefined ? Buffer.alloc(32) : digestOf(secret),
+      digest: secret === undefined ? Buffer.alloc(32) : Buffer.from(digestOf(secret), 'hex'),
       name_pattern: wish.namePattern ?? null,
       max_uses: wish.maxUses ?? null,
       expires_at: wish.expiresAt == null ? null : new Date(wish.expiresAt),
@@ -110,7 +110,7 @@ export function settleAdminToken(db: Executor, secret: string | undefined): Prom
   return transaction(db, false, async (trx) => {
     const old = await store.findBootstrapToken(trx)
     if (secret === undefined) return old !== undefined
-    const digest = digestOf(secret)
+    const digest = Buffer.from(digestOf(secret), 'hex')
     if (old?.digest.equals(digest)) return true
     const written = { actor: 'system', requestId: null }
     if (old) {

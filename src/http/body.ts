@@ -1,13 +1,18 @@
-import type { FastifyInstance, FastifyRequest } from 'fastify'
+import { isUtf8 } from 'node:buffer'
+import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from 'fastify'
 import { invalidField, Problem } from '../core/errors.js'
 import { isSilent } from './errors.js'
 
 /** Has the app read bodies as JSON, and refuse one where none is asked for: what it says would not be done. */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()
-  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, async (request: FastifyRequest, body: Buffer) =>
-    parseJson(body, isSilent(request)),
-  )
+  app.addContentTypeParser('application/json', { parseAs: 'buffer' }, (request, body: Buffer, done) => {
+    try {
+      done(null, parseJson(body, request))
+    } catch (error) {
+      done(error as Error)
+    }
+  })
   // Of any other type, or none: nothing but an empty body, which says how long it is only by its end.
   app.addContentTypeParser('*', async (_request: FastifyRequest, payload: FastifyRequest['raw']) => {
     for await (const chunk of payload.iterator({ destroyOnReturn: false })) {
@@ -15,43 +20,45 @@ export function readBodies(app: FastifyInstance): void {
     }
     return undefined
   })
-  app.addHook('onRequest', async ({ raw }) => {
+  app.addHook('onRequest', ({ raw }, _reply, done) => {
     // A type of nothing says nothing: `curl -d ''` calls it a form.
-    if (!hasBody(raw)) delete raw.headers['content-type']
+    if (raw.headers['content-type'] !== undefined && !hasBody(raw)) delete raw.headers['content-type']
+    done()
   })
-  app.addHook('preValidation', async (request) => {
-    const { schema } = request.routeOptions
+  app.addHook('onRoute', (route) => {
     // What is not in the API description (pages, what is passed on) sees to it by itself.
-    if (schema === undefined || schema.hide || schema.body !== undefined) return
-    // Of GET and HEAD no body is ever read.
-    // An empty object says nothing.
-    const says = request.body !== undefined && JSON.stringify(request.body) !== '{}'
-    if (says || (['GET', 'HEAD'].includes(request.method) && hasBody(request.raw))) {
-      throw invalidField('', 'This takes no body. Leave it out; what can be said of it belongs in the query.')
-    }
+    if (!route.schema || route.schema.hide || route.schema.body !== undefined) return
+    route.preValidation = [refuseBody, ...[route.preValidation ?? []].flat()]
   })
+}
+
+const refuseBody: preValidationHookHandler = (request, _reply, done) => {
+  // An empty object says nothing. Of GET and HEAD no body is ever read.
+  const says = request.body !== undefined && JSON.stringify(request.body) !== '{}'
+  if (!says && !(['GET', 'HEAD'].includes(request.method) && hasBody(request.raw))) return done()
+  done(invalidField('', 'This takes no body. Leave it out; what can be said of it belongs in the query.'))
 }
 
 function hasBody({ headers }: FastifyRequest['raw']): boolean {
   return headers['transfer-encoding'] !== undefined || !/^0*$/.test(headers['content-length'] ?? '')
 }
 
-const utf8 = new TextDecoder('utf-8', { fatal: true })
-
 /** No body is no JSON either: routes that need one say so. */
-function parseJson(body: Buffer, silent: boolean): unknown {
+function parseJson(body: Buffer, request: FastifyRequest): unknown {
   if (body.length === 0) return undefined
-  let text: string
+  const text = body.toString()
   let value: unknown
   try {
-    text = utf8.decode(body)
-    value = JSON.parse(text)
-  } catch {
-    throw new Problem('malformed_json', 'The body cannot be read as JSON in UTF-8.')
-  }
+    if (isUtf8(body)) value = JSON.parse(text)
+  } catch {}
+  // JSON has no undefined.
+  if (value === undefined) throw new Problem('malformed_json', 'The body cannot be read as JSON in UTF-8.')
   const repeated = repeatedField(text)
   if (repeated !== undefined) {
-    throw invalidField(silent ? '' : repeated, 'A field stands here more than once. Which one counts nobody could say.')
+    throw invalidField(
+      isSilent(request) ? '' : repeated,
+      'A field stands here more than once. Which one counts nobody could say.',
+    )
   }
   return value
 }

@@ -46,14 +46,13 @@ export function keepTo(door: Door, app: FastifyInstance): () => void {
       if (serves(door, config)) served.set(url, [...(served.get(url) ?? []), one].sort())
     }
   })
-  app.addHook('onRequest', async (request, reply) => {
-    const { url, config } = request.routeOptions
+  app.addHook('onRequest', (request, reply, done) => {
     // To the router "/v1/pools/" is a pool without a name.
-    const { '*': _, ...names } = request.params as Record<string, string>
-    const isNameless = Object.values(names).includes('')
-    if (!request.is404 && !isNameless && serves(door, config)) return
+    const isNameless = lacksName(request.params as Record<string, string>)
+    const { url, config } = request.routeOptions
+    if (!request.is404 && !isNameless && serves(door, config)) return done()
     const allow = isNameless ? undefined : served.get(url ?? '')
-    return sendProblem(
+    sendProblem(
       reply,
       allow ? new Problem('method_not_allowed', `It takes ${allow.join(', ')}.`, { allow }) : nothingHere(),
     )
@@ -71,6 +70,11 @@ export function keepTo(door: Door, app: FastifyInstance): () => void {
       })
     }
   }
+}
+
+function lacksName(params: Record<string, string>): boolean {
+  for (const name in params) if (params[name] === '' && name !== '*') return true
+  return false
 }
 
 export function nothingHere(): Problem {

@@ -112,7 +112,7 @@ export function errorHandler(error: unknown, request: FastifyRequest, reply: Fas
   const silent = isSilent(request)
   // Nobody hears the answer, and it is no trouble of ours.
   const hungUp = request.raw.destroyed && !request.raw.complete
-  if (hungUp) request.log.info('the caller hung up while sending')
+  if (hungUp) request.log.info({ requestId: request.id }, 'the caller hung up while sending')
   const problem = hungUp ? new Problem('malformed_json', 'The body did not arrive.') : toProblem(error, silent)
   if (problem.code === 'payload_too_large') {
     // Fastify would close the connection now, and who still sends would see a broken pipe and not this answer. The
@@ -125,8 +125,9 @@ export function errorHandler(error: unknown, request: FastifyRequest, reply: Fas
     const cause = problem.cause ?? error
     // A driver's message can quote values, and on the northbound side those may be what nobody there may see.
     const { message, stack, code } = cause as { message?: string; stack?: string; code?: string }
+    const requestId = request.id
     request.log.error(
-      silent ? { code } : { code, cause: message, ...(problem.code === 'internal' && { stack }) },
+      silent ? { requestId, code } : { requestId, code, cause: message, ...(problem.code === 'internal' && { stack }) },
       STATUS_CODES[statusOf[problem.code]],
     )
   }

@@ -8,8 +8,8 @@ const MAX_SOURCES = 10_000
 export class FailureLimit {
   readonly #sources = new Map<string, { since: number; failures: number }>()
 
-  /** @throws Problem rate_limited */
-  count(ip: string): void {
+  /** @returns what a source is told that has failed too often: rate_limited */
+  count(ip: string): Problem | undefined {
     const source = sourceOf(ip)
     const now = performance.now()
     let entry = this.#sources.get(source)
@@ -21,11 +21,10 @@ export class FailureLimit {
       this.#sources.set(source, entry)
     }
     entry.failures++
-    if (entry.failures > MOST) {
-      throw new Problem('rate_limited', 'Too many requests without a valid token came from here.', {
-        retryAfter: Math.ceil((entry.since + WINDOW - now) / 1000),
-      })
-    }
+    if (entry.failures <= MOST) return undefined
+    return new Problem('rate_limited', 'Too many requests without a valid token came from here.', {
+      retryAfter: Math.ceil((entry.since + WINDOW - now) / 1000),
+    })
   }
 }
 

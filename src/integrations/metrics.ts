@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer } from '../domain/context.js'
 import { allPools } from '../domain/pools.js'
+import { countRequests } from '../http/request-counts.js'
 import type { LockStats } from '../lock/lease.js'
 import { connectionsOf, type Executor } from '../store/database.js'
 
@@ -72,11 +73,13 @@ export function createMetrics(sources: { db: Executor; lock: Readonly<LockStats>
   })
   return {
     registry,
-    request: countRequests(registers),
+    request: countRequests(registry),
     observer: {
       batch(codes) {
         sizes.observe(codes.length)
-        for (const result of codes) outcomes.inc({ result })
+        const counts = new Map<string, number>()
+        for (const code of codes) counts.set(code, (counts.get(code) ?? 0) + 1)
+        for (const [result, count] of counts) outcomes.inc({ result }, count)
       },
       drift: () => drift.inc(),
     },
@@ -103,29 +106,14 @@ function countLock(lock: Readonly<LockStats>, registers: Registry[]): void {
   }
 }
 
-function countRequests(registers: Registry[]): Metrics['request'] {
-  const labelNames = ['method', 'route', 'status'] as const
-  const requests = new Counter({ name: 'edge_ipam_http_requests_total', help: 'Requests.', labelNames, registers })
-  const seconds = new Histogram({
-    name: 'edge_ipam_http_request_duration_seconds',
-    help: 'From the first byte of a request to the last of its answer.',
-    labelNames: ['method', 'route'],
-    buckets: [0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5],
-    registers,
-  })
-  return ({ method, routeOptions }, { statusCode, elapsedTime }) => {
-    // The pattern: URLs are without number. What has none shares one label.
-    const route = (!routeOptions.config.refused && routeOptions.url) || 'none'
-    requests.inc({ method, route, status: statusCode })
-    seconds.observe({ method, route }, elapsedTime / 1000)
-  }
-}
-
 const EXPOSITION = 'edge_ipam_allocations_total{result="created"} 1200\n'
 
 /** `GET /metrics`, and the counting of every request: so it is no plugin, whose hooks would see its own routes only. */
 export function addMetrics(app: FastifyInstance, { registry, request: count }: RequestMetrics): void {
-  app.addHook('onResponse', async (request, reply) => count(request, reply))
+  app.addHook('onResponse', (request, reply, done) => {
+    count(request, reply)
+    done()
+  })
   app.get(
     '/metrics',
     {

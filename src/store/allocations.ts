@@ -1,9 +1,9 @@
 import { sql } from 'kysely'
-import type { AllocationState } from '../core/lifecycle.js'
-import type { Executor } from './database.js'
+import type { AllocationState, NodeState } from '../core/lifecycle.js'
+import { type Executor, prepared } from './database.js'
 import type { Labels } from './schema.js'
 
-/** One caller's wish, as the engine of migrations/0002 takes it. */
+/** One caller's wish, as the engine of migrations/0005 takes it. */
 export interface AllocationRequest {
   nodeName: string
   pool: string | null
@@ -35,7 +35,12 @@ export interface AllocationRow extends HeldRow {
 }
 
 /** An outcome: 'created', 'existing', or why not; the rest says what the node holds now, if anything. */
-export type AllocationOutcome = { code: string; node_name: string } & (HeldRow | { address: null })
+export type AllocationOutcome = { code: string } & (Omit<HeldRow, 'node_name'> | { address: null; pool: null })
+
+const allocateTogether = prepared<AllocationOutcome & { ord: number }>(
+  'allocate',
+  'select * from allocate_together($1::jsonb)',
+)
 
 /**
  * Serves the requests in one transaction and one round trip; the answers come in their order.
@@ -55,29 +60,27 @@ export async function allocateBatch(
     request_id: request.requestId,
     limited_token: request.limitedToken,
   }))
-  const result = await sql<AllocationOutcome & { ord: number }>`
-    select ord, code, node_name, host(address) as address, pool, state, sequence, display_ip, node_uid, labels,
-      allocated_at, registered_at
-    from allocate_addresses(${JSON.stringify(wire)}::jsonb)`.execute(db)
+  const rows = await allocateTogether(db, JSON.stringify(wire))
   const outcomes = new Array<AllocationOutcome>(requests.length)
-  for (const row of result.rows) outcomes[row.ord - 1] = row
+  for (const row of rows) outcomes[row.ord - 1] = row
   return outcomes
 }
 
-export interface UniqueIpRow {
+/** What a node holds, as far as cloudcore's questions need it. */
+export interface Holding {
   node_name: string
   address: string
   sequence: number
+  state: NodeState
+  node_uid: string | null
+  reported_ip: string | null
 }
 
-/** The unique IPs of these nodes; who holds none is missing. */
-export async function uniqueIps(db: Executor, names: readonly string[]): Promise<UniqueIpRow[]> {
-  const result = await sql<UniqueIpRow>`
-    select a.node_name, host(a.address) as address, a.sequence
-    from unnest(${names}::text[]) wanted (name)
-    join allocations a on a.node_name = wanted.name and a.state <> 'quarantined'`.execute(db)
-  return result.rows
-}
+/** What these nodes hold; who holds nothing is missing. Each name once. */
+export const holdings: (db: Executor, names: readonly string[]) => Promise<Holding[]> = prepared(
+  'holdings',
+  'select * from holdings($1::text[])',
+)
 
 /** Every row, joined with what is known of its node. */
 function held(db: Executor) {

@@ -1,4 +1,4 @@
-import { Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
+import { CompiledQuery, Kysely, PostgresDialect, type PostgresPool, sql } from 'kysely'
 import pg from 'pg'
 import type { Database } from './schema.js'
 
@@ -8,13 +8,36 @@ export type Executor = Kysely<Database>
 /** A statement that got no answer in this time (ms) has failed: callers are promised an answer within five seconds. */
 export const STATEMENT_TIMEOUT = 4_000
 
+const { INT8, TIMESTAMPTZ } = pg.types.builtins
+
 /** Integers of 64 bits are numbers where they fit one exactly; nothing of ours ever leaves that range. */
 const types = {
-  getTypeParser: (oid: number, format?: 'text' | 'binary') =>
-    oid === pg.types.builtins.INT8
-      ? (text: string) => Number(text)
-      : pg.types.getTypeParser(oid, format as 'text' | undefined),
+  getTypeParser: (oid: number, format?: 'text' | 'binary') => {
+    if (oid === INT8) return Number
+    return oid === TIMESTAMPTZ ? readTime : pg.types.getTypeParser(oid, format as 'text' | undefined)
+  },
 } as pg.CustomTypesConfig
+
+const parseTime: (text: string) => Date = pg.types.getTypeParser(TIMESTAMPTZ, 'text')
+let last = { text: '', time: Number.NaN }
+
+/** To read a time costs as much as the rest of its row, and all rows of a batch have the same one: it is read once. */
+function readTime(text: string): Date {
+  if (text !== last.text) last = { text, time: parseTime(text).getTime() }
+  return new Date(last.time)
+}
+
+/** Names of the statements that are prepared, by their texts. */
+const names = new Map<string, string>()
+
+/**
+ * A statement that each connection prepares once, for those that are sent thousands of times a second: to parse and plan
+ * one of them costs as much as it does to serve some callers.
+ */
+export function prepared<Row>(name: string, text: string): (db: Executor, ...values: unknown[]) => Promise<Row[]> {
+  names.set(text, name)
+  return async (db, ...values) => (await db.executeQuery<Row>(CompiledQuery.raw(text, values))).rows
+}
 
 /**
  * Opens a pool of connections. Nothing is connected yet: the first statement does that.
@@ -71,7 +94,7 @@ function withoutTheHung(pool: pg.Pool): PostgresPool {
       let known = true
       const query = async (text: string, values: unknown[]) => {
         try {
-          return await client.query(text, values)
+          return await client.query({ name: names.get(text), text, values })
         } catch (error) {
           // What the server itself refused leaves the connection in a state that it has told.
           known &&= error instanceof pg.DatabaseError

@@ -77,7 +77,7 @@ t.test('a pool that opens while a request waits for another one is left alone by
   // Others are at work in the pool that has opened, under its lock, which the waiting request does not have.
   await rival.query('begin')
   await rival.query(
-    `select from allocate_addresses('[{"ord":1,"node_name":"rival","pool":"b","patch":{},"actor":"test"}]')`,
+    `select from allocate_together('[{"ord":1,"node_name":"rival","pool":"b","patch":{},"actor":"test"}]')`,
   )
   await blocker.query('commit')
   const { allocation } = await answer

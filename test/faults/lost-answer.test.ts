@@ -16,13 +16,13 @@ const items = (...names: string[]) => names.map((nodeName) => ({ nodeName }))
 const requests = {
   'an allocation': {
     ask: ['POST', '/v1/allocations', { nodeName: 'alone' }],
-    loses: /allocate_addresses/,
+    loses: /allocate_together/,
     again: { status: 200, body: { nodeName: 'alone', uniqueIp: '10.213.0.2' } },
     left: ['allocation.created'],
   },
   'a batch': {
     ask: ['POST', '/v1/allocations/batch', { items: items('b', 'c') }],
-    loses: /allocate_addresses/,
+    loses: /allocate_together/,
     again: { status: 200, body: result(200) },
     left: ['allocation.created', 'allocation.created'],
   },
