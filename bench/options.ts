@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
-import { contests } from './figures.js'
+import { measurements } from './figures.js'
 
 export interface Options {
   help: boolean
   /** Names of figures; empty: all. */
   only: string[]
+  quick: boolean
   rounds: number
   /** The length of a round. */
   seconds: number
@@ -30,8 +31,8 @@ an installed one, started for the run, else the embedded one. After each round t
 was answered. The load generator is wrk; a bare server that waits for it makes a figure void.
 
   --only NAME      only this figure (may be repeated); the names are below
-  --quick          rounds of one second: under two minutes, and rough
-  --rounds N       rounds of each side, from 5 (default 5)
+  --quick          three rounds of one second, with less prepared: under two minutes, and rough; says what it leaves out
+  --rounds N       rounds of each side (default 5; with fewer the median is worth little)
   --seconds N      length of a round (default 6)
   --json[=FILE]    the figures and every round as JSON, on stdout or in a file
   --database URL   a PostgreSQL to use instead; the user has to be allowed to create databases
@@ -40,7 +41,7 @@ was answered. The load generator is wrk; a bare server that waits for it makes a
   --help
 
 Figures:
-${contests
+${measurements
   .flatMap(({ figures }) => figures)
   .map(({ name, title }) => `  ${name.padEnd(18)} ${title}`)
   .join('\n')}
@@ -54,14 +55,15 @@ export function readOptions(argv: readonly string[]): Options {
   // parseArgs knows no option whose value may be left out.
   const args = argv.map((word) => (word === '--json' ? '--json=-' : word))
   const values = parse(args)
-  const names = contests.flatMap(({ figures }) => figures.map(({ name }) => name))
+  const names = measurements.flatMap(({ figures }) => figures.map(({ name }) => name))
   const only = values.only ?? []
   const unknown = only.filter((name) => !names.includes(name))
   if (unknown.length > 0) throw new WrongUsage(`--only ${unknown[0]}: the figures are ${names.join(', ')}`)
   return {
     help: values.help ?? false,
     only,
-    rounds: whole('--rounds', values.rounds ?? '5', 5),
+    quick: values.quick ?? false,
+    rounds: whole('--rounds', values.rounds ?? (values.quick ? '3' : '5'), 1),
     seconds: whole('--seconds', values.seconds ?? (values.quick ? '1' : '6'), 1),
     json: values.json,
     databaseUrl: values.database,

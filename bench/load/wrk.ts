@@ -11,8 +11,9 @@ export interface Load {
   seconds: number
   /** Names are `<prefix><number of eight digits>`. */
   prefix: string
-  /** The numbers: `count` of them. A name is sent once until all were sent. */
+  /** The numbers: `count` of them, from `first` (default 0). A name is sent once until all were sent. */
   count: number
+  first?: number
 }
 
 export interface LoadResult {
@@ -74,7 +75,7 @@ function isInstalled(name: string): boolean {
 /** Puts the load on a server and waits for its end. */
 export function runWrk(load: Load, signal: AbortSignal): Promise<LoadResult> {
   const threads = Math.min(wrkThreads, load.connections)
-  const words = [load.kind, load.prefix, load.token, 0, load.count, stepFor(load.count), threads]
+  const words = [load.kind, load.prefix, load.token, load.first ?? 0, load.count, stepFor(load.count), threads]
   const args = [`-t${threads}`, `-c${load.connections}`, `-d${load.seconds}s`, '-s', script, load.url, '--', ...words]
   return new Promise((resolve, reject) => {
     const child = spawn('wrk', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], signal })
