@@ -1,22 +1,56 @@
 import { checkSums, countHoldings } from '../fleet.js'
 import type { LoadResult } from '../load/wrk.js'
 import { withClient } from '../servers/postgres.js'
-import { ENDLESS, effortOf, newPrefixes, wrongAnswers } from './load.js'
-import type { Work } from './service.js'
+import { ENDLESS, effortOf, newPrefixes, type Order, wrongAnswers } from './load.js'
+import type { Place, Work } from './service.js'
 
 /** New names get addresses. */
-export const allocating: Work = async ({ databaseUrl, load }) => {
+export const allocating: Work = async (place) => inRounds(place, { kind: 'allocate' })
+
+/** The same, where each request names a pool: one of so many. */
+export function allocatingIn(pools: number): Work {
+  return async (place) => {
+    for (let pool = 0; pool < pools; pool++) await makePool(place, pool)
+    const { measure, verify } = inRounds(place, { kind: 'allocateIn', pools })
+    return {
+      measure,
+      verify: async () => [...(await verify()), ...(await checkSpread(place, pools))],
+    }
+  }
+}
+
+async function makePool({ servers: [{ url, token }] }: Place, number: number): Promise<void> {
+  const answer = await fetch(`${url}/v1/pools`, {
+    method: 'POST',
+    headers: { authorization: `Bearer ${token}`, 'content-type': 'application/json' },
+    // As large as the pool of the others, which ends before.
+    body: JSON.stringify({ name: `pool-${number}`, cidr: `${11 + number}.0.0.0/8` }),
+  })
+  if (answer.status !== 201) throw new Error(`pool-${number} could not be made: ${await answer.text()}`)
+}
+
+function inRounds({ databaseUrl, load }: Place, order: Pick<Order, 'kind' | 'pools'>) {
   const prefixes = newPrefixes()
   let prefix = ''
   let result: LoadResult
   return {
-    measure: async (seconds) => {
+    measure: async (seconds: number) => {
       prefix = prefixes()
-      result = await load({ kind: 'allocate', seconds, prefix, count: ENDLESS })
+      result = await load({ ...order, seconds, prefix, count: ENDLESS })
       return effortOf(result)
     },
     verify: () => checkAllocated(databaseUrl, prefix, result),
   }
+}
+
+/** Requests name the pools in turns, so each has given its share. */
+function checkSpread({ databaseUrl }: Place, pools: number): Promise<string[]> {
+  return withClient(databaseUrl, async (client) => {
+    const { rows } = await client.query<{ held: number }>(`select held::integer from pools where name like 'pool-%'`)
+    const held = rows.map((row) => row.held)
+    const even = held.length === pools && Math.min(...held) > 0.8 * Math.max(...held)
+    return even ? [] : [`the pools gave ${held.join(', ')} addresses`]
+  })
 }
 
 /** What was answered is what the database holds: each name once, each address once, an audit row for each. */
