@@ -20,6 +20,8 @@ export interface Contest {
   name: string
   contestants: Record<string, Builder>
   figures: readonly ContestFigure[]
+  /** The length of its rounds, where it cannot be as asked for: there are twice as many then. */
+  seconds?: number
   long?: string
 }
 
@@ -35,7 +37,7 @@ export function contest(definition: Contest): Measurement {
 }
 
 /** One contest, with those of its contestants that its figures need. */
-async function hold({ name, contestants: builders, figures }: Contest, bench: Bench): Promise<Outcome> {
+async function hold({ name, contestants: builders, figures, seconds }: Contest, bench: Bench): Promise<Outcome> {
   const scope = new Scope()
   const contestants = new Map<string, Contestant>()
   const absent = new Map<string, string>()
@@ -51,7 +53,12 @@ async function hold({ name, contestants: builders, figures }: Contest, bench: Be
         absent.set(key, error.message)
       }
     }
-    standings = await takeTurns(contestants, { ...bench, progress: (line) => bench.progress(`  ${line}`) })
+    const shorter = seconds !== undefined && seconds < bench.seconds
+    standings = await takeTurns(contestants, {
+      rounds: shorter ? bench.rounds * 2 : bench.rounds,
+      seconds: shorter ? seconds : bench.seconds,
+      progress: (line) => bench.progress(`  ${line}`),
+    })
     return {
       results: figures.map((figure) => resultOf(figure, standings, absent)),
       problems: [...standings].flatMap(([key, { problems }]) => problems.map((one) => `${key}: ${one}`)),

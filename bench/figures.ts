@@ -1,6 +1,8 @@
 import { allocate64, allocate256 } from './figures/allocate.js'
+import { audit, batch } from './figures/bulk.js'
 import { lookup, registration, release } from './figures/by-name.js'
-import { eightPools } from './figures/pools.js'
+import { console } from './figures/console.js'
+import { eightPools, fullPool } from './figures/pools.js'
 import { replicas } from './figures/replicas.js'
 import { single } from './figures/single.js'
 import type { Measurement } from './measurement.js'
@@ -9,10 +11,14 @@ import type { Measurement } from './measurement.js'
 export const measurements: readonly Measurement[] = [
   allocate64,
   allocate256,
+  fullPool,
+  audit,
   eightPools,
   replicas,
   single,
   lookup,
   registration,
   release,
+  batch,
+  console,
 ]

@@ -50,7 +50,7 @@ async function run(options: Options, wrk: string): Promise<number> {
     const program = installProgram(scope)
     const machine = await machineFacts({ postgres, redis, wrk, options })
     progress(machine.join('\n'))
-    const bench: Bench = { ...options, postgres, redis, program, progress, signal: interrupted }
+    const bench: Bench = { ...options, postgres, redis, program, progress, scope, signal: interrupted }
     const results: Result[] = []
     const problems: string[] = []
     const details: Record<string, unknown> = {}

@@ -1,4 +1,5 @@
 import type { Result } from './results.js'
+import type { Scope } from './scope.js'
 import type { Postgres } from './servers/postgres.js'
 import type { BenchRedis } from './servers/redis.js'
 
@@ -43,6 +44,8 @@ export interface Bench {
   /** Rough figures, soon: prepare less, measure for a shorter time. */
   quick: boolean
   progress: (line: string) => void
+  /** Ends with the run. */
+  scope: Scope
   signal: AbortSignal
 }
 

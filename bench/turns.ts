@@ -26,7 +26,7 @@ export interface Contestant {
   prepare?(seconds: number): Promise<void>
   measure(seconds: number): Promise<Effort>
   /** After each round: what was wrong with the answers, or with what the database holds now. */
-  verify?(): Promise<string[]>
+  verify?: (() => Promise<string[]>) | undefined
 }
 
 /** How the rounds of one contestant went. */

@@ -7,7 +7,10 @@ import type { Place, Work } from './service.js'
 /** New names get addresses. */
 export const allocating: Work = async (place) => inRounds(place, { kind: 'allocate' })
 
-/** The same, where each request names a pool: one of so many. */
+/** The same, a thousand in a request. */
+export const allocatingBatches: Work = async (place) => inRounds(place, { kind: 'batch' }, 1_000)
+
+/** New names, where each request names a pool: one of so many. */
 export function allocatingIn(pools: number): Work {
   return async (place) => {
     for (let pool = 0; pool < pools; pool++) await makePool(place, pool)
@@ -29,7 +32,8 @@ async function makePool({ servers: [{ url, token }] }: Place, number: number): P
   if (answer.status !== 201) throw new Error(`pool-${number} could not be made: ${await answer.text()}`)
 }
 
-function inRounds({ databaseUrl, load }: Place, order: Pick<Order, 'kind' | 'pools'>) {
+/** The order in rounds, each with new names, of which a request has so many. */
+function inRounds({ databaseUrl, load }: Place, order: Pick<Order, 'kind' | 'pools'>, names = 1) {
   const prefixes = newPrefixes()
   let prefix = ''
   let result: LoadResult
@@ -39,7 +43,7 @@ function inRounds({ databaseUrl, load }: Place, order: Pick<Order, 'kind' | 'poo
       result = await load({ ...order, seconds, prefix, count: ENDLESS })
       return effortOf(result)
     },
-    verify: () => checkAllocated(databaseUrl, prefix, result),
+    verify: () => checkAllocated(databaseUrl, prefix, result, names),
   }
 }
 
@@ -54,13 +58,16 @@ function checkSpread({ databaseUrl }: Place, pools: number): Promise<string[]> {
 }
 
 /** What was answered is what the database holds: each name once, each address once, an audit row for each. */
-function checkAllocated(databaseUrl: string, prefix: string, result: LoadResult): Promise<string[]> {
+function checkAllocated(databaseUrl: string, prefix: string, result: LoadResult, names: number): Promise<string[]> {
   return withClient(databaseUrl, async (client) => {
     const held = await countHoldings(client, prefix)
+    const answered = (result.created + result.ok) * names
     return [
-      ...wrongAnswers(result, 'created'),
-      ...(held.rows >= result.created ? [] : [`${result.created} answers of 201, and only ${held.rows} rows`]),
-      ...(held.rows <= result.sent ? [] : [`${held.rows} rows for ${result.sent} requests`]),
+      ...wrongAnswers(result, names === 1 ? 'created' : 'ok'),
+      ...(held.rows >= answered
+        ? []
+        : [`${answered} names were given addresses, and there are only ${held.rows} rows`]),
+      ...(held.rows <= result.sent * names ? [] : [`${held.rows} rows for ${result.sent * names} names`]),
       ...(held.addresses === held.rows && held.names === held.rows
         ? []
         : [`${held.rows} rows with ${held.addresses} addresses and ${held.names} names`]),

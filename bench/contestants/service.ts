@@ -1,10 +1,12 @@
 import type { Builder } from '../contest.js'
+import { type Database, empty } from '../databases.js'
 import type { LoadResult } from '../load/wrk.js'
 import { Absent, type Bench } from '../measurement.js'
 import type { Scope } from '../scope.js'
 import { type HttpServer, startService } from '../servers/http.js'
 import type { Contestant } from '../turns.js'
 import { type Order, put } from './load.js'
+import { Scans } from './scans.js'
 
 /** Sixteen million addresses: no run ever fills them. */
 const POOL = '10.0.0.0/8'
@@ -12,6 +14,7 @@ const POOL = '10.0.0.0/8'
 /** What a work has to do with. */
 export interface Place {
   bench: Bench
+  scope: Scope
   databaseUrl: string
   servers: readonly [HttpServer, ...HttpServer[]]
   load(order: Omit<Order, 'connections'>): Promise<LoadResult>
@@ -31,7 +34,7 @@ export function service(
     /** The pool of the service, where its database has none. */
     pool?: string
     /** Default: an empty one. */
-    database?: (bench: Bench, scope: Scope) => Promise<string>
+    database?: Database
   } = {},
 ): Builder {
   return async (bench, scope, name) => {
@@ -51,13 +54,17 @@ export function service(
     const servers: [HttpServer, ...HttpServer[]] = [await start()]
     while (servers.length < (options.replicas ?? 1)) servers.push(await start(servers[0].token))
     const load = (order: Omit<Order, 'connections'>) => put({ ...order, connections }, servers, bench)
+    const { prepare, measure, verify } = await work({ bench, scope, databaseUrl, servers, load })
+    const scans = new Scans(databaseUrl)
     return {
       watched: { servers: servers.map(({ pid }) => pid), postmaster: bench.postgres.postmaster },
-      ...(await work({ bench, databaseUrl, servers, load })),
+      prepare: async (seconds) => {
+        await prepare?.(seconds)
+        await scans.begin()
+      },
+      measure,
+      // The scans come first: what the others look at, they may read as a whole.
+      verify: async () => [...(await scans.end()), ...((await verify?.()) ?? [])],
     }
   }
-}
-
-function empty({ postgres }: Bench, scope: Scope): Promise<string> {
-  return postgres.createDatabase(scope)
 }

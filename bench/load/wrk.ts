@@ -89,7 +89,19 @@ export function runWrk(load: Load, signal: AbortSignal): Promise<LoadResult> {
     threads,
     load.pools ?? load.paths ?? '',
   ]
-  const args = [`-t${threads}`, `-c${load.connections}`, `-d${load.seconds}s`, '-s', script, load.url, '--', ...words]
+  // Who takes longer than this has failed.
+  const args = [
+    '--timeout',
+    '20s',
+    `-t${threads}`,
+    `-c${load.connections}`,
+    `-d${load.seconds}s`,
+    '-s',
+    script,
+    load.url,
+    '--',
+    ...words,
+  ]
   return new Promise((resolve, reject) => {
     const child = spawn('wrk', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], signal })
     let output = ''
