@@ -2,7 +2,7 @@ import { writeFileSync } from 'node:fs'
 import { measurements } from './figures.js'
 import { findWrk, NoGenerator } from './load/wrk.js'
 import { machineFacts } from './machine.js'
-import type { Bench, Measurement } from './measurement.js'
+import type { Bench } from './measurement.js'
 import { help, type Options, readOptions, WrongUsage } from './options.js'
 import type { Result } from './results.js'
 import { Scope } from './scope.js'
@@ -56,12 +56,13 @@ async function run(options: Options, wrk: string): Promise<number> {
     const details: Record<string, unknown> = {}
     const skipped: string[] = []
     for (const measurement of measurements) {
-      const wanted = wantedOf(measurement, options)
-      if (wanted.size === 0) {
-        if (options.only.length === 0)
-          skipped.push(...measurement.figures.map(({ name }) => `${name}: ${measurement.long}`))
-        continue
+      const wanted = new Set<string>()
+      for (const { name, long = measurement.long } of measurement.figures) {
+        if (options.only.length > 0 ? !options.only.includes(name) : false) continue
+        if (options.quick && options.only.length === 0 && long !== undefined) skipped.push(`${name}: ${long}`)
+        else wanted.add(name)
       }
+      if (wanted.size === 0) continue
       const outcome = await measurement.run(bench, wanted)
       results.push(...outcome.results)
       problems.push(...outcome.problems.map((one) => `${measurement.name}, ${one}`))
@@ -82,11 +83,4 @@ async function run(options: Options, wrk: string): Promise<number> {
   } finally {
     await scope.end()
   }
-}
-
-/** The figures of a measurement that the user asks for. */
-function wantedOf({ figures, long }: Measurement, { only, quick }: Options): Set<string> {
-  const names = figures.map(({ name }) => name)
-  if (only.length > 0) return new Set(names.filter((name) => only.includes(name)))
-  return new Set(quick && long !== undefined ? [] : names)
 }

@@ -10,13 +10,15 @@ export interface Figure {
   title: string
   /** In the figure's own unit. */
   goal?: { atLeast: number } | { atMost: number }
+  /** Why --quick leaves it out (--only measures it all the same). */
+  long?: string | undefined
 }
 
 /** Figures that are measured together. Each measurement starts with fresh processes and databases. */
 export interface Measurement {
   name: string
   figures: readonly Figure[]
-  /** Why --quick leaves it out (--only measures it all the same). */
+  /** As the `long` of all its figures. */
   long?: string | undefined
   /** `wanted`: names of the figures that are asked for; at least one. */
   run(bench: Bench, wanted: ReadonlySet<string>): Promise<Outcome>

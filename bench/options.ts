@@ -31,7 +31,7 @@ an installed one, started for the run, else the embedded one. After each round t
 was answered. The load generator is wrk; a bare server that waits for it makes a figure void.
 
   --only NAME      only this figure (may be repeated); the names are below
-  --quick          three rounds of one second, with less prepared: under two minutes, and rough; says what it leaves out
+  --quick          two rounds of one second, with less prepared: under two minutes, and rough; says what it leaves out
   --rounds N       rounds of each side (default 5; with fewer the median is worth little)
   --seconds N      length of a round (default 6)
   --json[=FILE]    the figures and every round as JSON, on stdout or in a file
@@ -63,7 +63,7 @@ export function readOptions(argv: readonly string[]): Options {
     help: values.help ?? false,
     only,
     quick: values.quick ?? false,
-    rounds: whole('--rounds', values.rounds ?? (values.quick ? '3' : '5'), 1),
+    rounds: whole('--rounds', values.rounds ?? (values.quick ? '2' : '5'), 1),
     seconds: whole('--seconds', values.seconds ?? (values.quick ? '1' : '6'), 1),
     json: values.json,
     databaseUrl: values.database,

@@ -10,17 +10,20 @@ export const ENDLESS = 50_000_000
 export type Order = Omit<Load, 'url' | 'token'>
 
 /** Puts the load on the servers, in equal shares: each has a generator of its own, with connections and names of its own. */
-export async function put(order: Order, servers: readonly HttpServer[], { signal }: Bench): Promise<LoadResult> {
+export async function put(order: Order, servers: readonly HttpServer[], { signal }: Bench): Promise<LoadResult[]> {
   const share = {
     ...order,
     connections: Math.floor(order.connections / servers.length),
     count: Math.floor(order.count / servers.length),
   }
-  const results = await Promise.all(
+  return Promise.all(
     servers.map(({ url, token }, index) =>
       runWrk({ ...share, first: (order.first ?? 0) + index * share.count, url, token }, signal),
     ),
   )
+}
+
+export function sumOf(results: readonly LoadResult[]): LoadResult {
   return results.reduce((sum, one) => ({
     seconds: Math.max(sum.seconds, one.seconds),
     requests: sum.requests + one.requests,

@@ -5,8 +5,8 @@ import { Absent, type Bench } from '../measurement.js'
 import type { Scope } from '../scope.js'
 import { type HttpServer, startService } from '../servers/http.js'
 import type { Contestant } from '../turns.js'
-import { type Order, put } from './load.js'
-import { Scans } from './scans.js'
+import { Scans, settle } from './database-work.js'
+import { type Order, put, sumOf } from './load.js'
 
 /** Sixteen million addresses: no run ever fills them. */
 const POOL = '10.0.0.0/8'
@@ -53,7 +53,12 @@ export function service(
       })
     const servers: [HttpServer, ...HttpServer[]] = [await start()]
     while (servers.length < (options.replicas ?? 1)) servers.push(await start(servers[0].token))
-    const load = (order: Omit<Order, 'connections'>) => put({ ...order, connections }, servers, bench)
+    let shares: number[] = []
+    const load = async (order: Omit<Order, 'connections'>) => {
+      const results = await put({ ...order, connections }, servers, bench)
+      shares = results.map(({ requests }) => requests)
+      return sumOf(results)
+    }
     const { prepare, measure, verify } = await work({ bench, scope, databaseUrl, servers, load })
     const scans = new Scans(databaseUrl)
     return {
@@ -63,8 +68,16 @@ export function service(
         await scans.begin()
       },
       measure,
-      // The scans come first: what the others look at, they may read as a whole.
-      verify: async () => [...(await scans.end()), ...((await verify?.()) ?? [])],
+      verify: async () => {
+        await settle(databaseUrl)
+        // The scans come first: what the others look at, they may read as a whole.
+        return [...(await scans.end()), ...starved(shares), ...((await verify?.()) ?? [])]
+      },
     }
   }
+}
+
+/** Replicas have equal numbers of callers, and none may keep its own waiting for those of the others. */
+function starved(shares: readonly number[]): string[] {
+  return Math.min(...shares) * 2 >= Math.max(...shares) ? [] : [`the replicas answered ${shares.join(', ')} requests`]
 }

@@ -54,6 +54,7 @@ export const allocate64 = contest({
 
 export const allocate256 = contest({
   name: 'allocate-256',
+  long: 'as with 64 connections',
   contestants: {
     bare: bare('allocate', 256),
     service: service(allocating, 256),

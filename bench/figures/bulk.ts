@@ -27,6 +27,7 @@ export const audit = contest({
       title: 'allocate with 10M audit rows, 64 connections, against none',
       ours: 'aged',
       against: 'none',
+      goal: { atLeast: 0.9 },
     },
   ],
 })

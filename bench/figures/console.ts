@@ -35,6 +35,7 @@ export const console = contest({
       title: 'northbound search for a display IP, which looks for parts, against a bare GET of as many',
       ours: 'search',
       against: 'bare find',
+      long: 'as find',
     },
   ],
 })

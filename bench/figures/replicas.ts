@@ -24,6 +24,7 @@ export const replicas = contest({
       ours: 'four',
       against: 'one',
       goal: { atLeast: 0.9 },
+      long: 'as replicas-2',
     },
   ],
 })

@@ -26,6 +26,7 @@ export const single = contest({
       against: 'pgbench',
       metric: 'p50',
       goal: { atMost: 1.5 },
+      long: 'as single',
     },
   ],
 })
