@@ -45,13 +45,13 @@ async function hold({ name, contestants: builders, figures, seconds }: Contest, 
   const needed = new Set(figures.flatMap(({ ours, against }) => [against, ours]))
   try {
     bench.progress(`\n${name}: starting ${[...needed].join(', ')}`)
-    for (const key of needed) {
-      try {
-        contestants.set(key, await builders[key]!(bench, scope, `${name}-${key}`))
-      } catch (error) {
-        if (!(error instanceof Absent)) throw error
-        absent.set(key, error.message)
-      }
+    // All at once; and if one fails, the others have to have started before they can be ended.
+    const started = await Promise.allSettled([...needed].map((key) => builders[key]!(bench, scope, `${name}-${key}`)))
+    for (const [index, key] of [...needed].entries()) {
+      const start = started[index]!
+      if (start.status === 'fulfilled') contestants.set(key, start.value)
+      else if (start.reason instanceof Absent) absent.set(key, start.reason.message)
+      else throw start.reason
     }
     const shorter = seconds !== undefined && seconds < bench.seconds
     standings = await takeTurns(contestants, {

@@ -26,9 +26,9 @@ async function makeCrowd(bench: Bench): Promise<string> {
   const databaseUrl = await migrated(bench, bench.scope, bench.quick ? '10.0.0.0/16' : '10.0.0.0/12')
   await withClient(databaseUrl, async (client) => {
     await client.query('set synchronous_commit = off')
-    const count = await setPoolTo(client, { free: 0, ...crowd })
+    const { used } = await setPoolTo(client, { free: 0, ...crowd })
     await client.query('vacuum analyze')
-    bench.progress(`  made a database with ${count.toLocaleString('en')} nodes`)
+    bench.progress(`  made a database with ${used.toLocaleString('en')} nodes`)
   })
   return databaseUrl
 }

@@ -43,12 +43,12 @@ export async function makeFleet(
 
 /**
  * Makes so many addresses of the only pool free, in one of two ways: nodes that are picked at random lose theirs, without a
- * quarantine, or new nodes of the prefix take what is too much. Returns how many addresses are in use then.
+ * quarantine, or new nodes of the prefix take what is too much.
  */
 export async function setPoolTo(
   client: pg.Client,
   { free, ...fleet }: { free: number; prefix: string; nodesPerDisplayIp?: number },
-): Promise<number> {
+): Promise<{ used: number; capacity: number }> {
   const { rows } = await client.query<{ id: number; held: number; capacity: number }>(
     // Network and broadcast address are not handed out.
     'select id, held::integer, (2 ^ (32 - masklen(cidr)))::integer - 2 as capacity from pools',
@@ -64,7 +64,7 @@ export async function setPoolTo(
     )
     await client.query(`select sweep_pool($1, $2, 'system', null, true)`, [id, held - wanted])
   }
-  return wanted
+  return { used: wanted, capacity }
 }
 
 /** Writes so many rows into the audit trail, which know no node, in two connections: two cores are enough for it. */

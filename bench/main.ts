@@ -58,8 +58,9 @@ async function run(options: Options, wrk: string): Promise<number> {
     for (const measurement of measurements) {
       const wanted = new Set<string>()
       for (const { name, long = measurement.long } of measurement.figures) {
-        if (options.only.length > 0 ? !options.only.includes(name) : false) continue
-        if (options.quick && options.only.length === 0 && long !== undefined) skipped.push(`${name}: ${long}`)
+        const asked = options.only.includes(name)
+        if (options.only.length > 0 && !asked) continue
+        if (options.quick && !asked && long !== undefined) skipped.push(`${name}: ${long}`)
         else wanted.add(name)
       }
       if (wanted.size === 0) continue

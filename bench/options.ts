@@ -28,7 +28,8 @@ the bare server, which checks bodies by the same schemas and stores nothing.
 
 The service is the built program, with everything on: token, schemas, audit, log. Its database is a PostgreSQL with fsync:
 an installed one, started for the run, else the embedded one. After each round the database is asked whether it holds what
-was answered. The load generator is wrk; a bare server that waits for it makes a figure void.
+was answered, and whether a large table or index was read from end to end. The load generator is wrk; a bare server that
+waits for it makes a figure void.
 
   --only NAME      only this figure (may be repeated); the names are below
   --quick          two rounds of one second, with less prepared: under two minutes, and rough; says what it leaves out
@@ -46,8 +47,8 @@ ${measurements
   .map(({ name, title }) => `  ${name.padEnd(18)} ${title}`)
   .join('\n')}
 
-Exit code: 0 measured, 1 failed (also when a figure is void or the database holds something else than was answered), 2 wrong
-usage. A goal that is missed does not fail the run.
+Exit code: 0 measured, 1 failed (also when a figure is void, the database holds something else than was answered, or a large
+table was read as a whole), 2 wrong usage. A goal that is missed does not fail the run.
 `
 
 /** @throws WrongUsage */

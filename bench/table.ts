@@ -51,7 +51,8 @@ function perSecond(side: Side | null): string {
 }
 
 function times(side: Side | null): string {
-  return side === null ? '–' : `${side.p50.toFixed(1)} / ${side.p99.toFixed(1)}`
+  const show = (one: number) => one.toFixed(one < 1 ? 2 : 1)
+  return side === null ? '–' : `${show(side.p50)} / ${show(side.p99)}`
 }
 
 function processors(results: readonly Result[]): string[][] {

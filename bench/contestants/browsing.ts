@@ -18,11 +18,11 @@ interface Browsing {
 
 const LIST = '/northbound/v1/nodes'
 
-/** Two hundred pages of a hundred, which a console would turn one after the other. */
+/** Fifty pages of a hundred, which a console would turn one after the other. */
 export const pages: Browsing = {
   paths: async (place) => {
     const paths = [`${LIST}?limit=100`]
-    while (paths.length < 200) {
+    while (paths.length < 50) {
       const { nextCursor } = await ask(place, paths.at(-1)!)
       if (nextCursor === null) throw new Error(`the list of nodes has ${paths.length} pages only`)
       paths.push(`${LIST}?limit=100&cursor=${encodeURIComponent(nextCursor)}`)

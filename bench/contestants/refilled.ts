@@ -24,7 +24,8 @@ export function refilled(at: 'full' | 'empty'): Work {
         await withClient(databaseUrl, async (client) => {
           // Before, not after: PostgreSQL would remember that the empty pool's table had no rows, and plan accordingly.
           await client.query('vacuum analyze')
-          await setPoolTo(client, { free, prefix: `more-${round}-` })
+          const { used, capacity } = await setPoolTo(client, { free, prefix: `more-${round}-` })
+          if (at === 'full') bench.progress(`    ${((used / capacity) * 100).toFixed(1)} % of the addresses are in use`)
         })
       },
       measure: async (seconds) => {

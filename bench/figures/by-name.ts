@@ -20,6 +20,7 @@ export const lookup = contest({
 
 export const registration = contest({
   name: 'registration',
+  long: 'as lookup',
   contestants: { bare: bare('registration', 64), service: service(asking('registration', { registered: true }), 64) },
   figures: [
     {

@@ -23,6 +23,7 @@ export const console = contest({
       title: 'northbound page of 100 among 1M nodes, 64 connections, against a bare GET of as many',
       ours: 'page',
       against: 'bare page',
+      long: 'as find',
     },
     {
       name: 'find',
