@@ -69,9 +69,10 @@ export function service(
       },
       measure,
       verify: async () => {
-        await settle(databaseUrl)
-        // The scans come first: what the others look at, they may read as a whole.
-        return [...(await scans.end()), ...starved(shares), ...((await verify?.()) ?? [])]
+        const unsettled = await settle(databaseUrl)
+        // Before the work is verified, which reads whole tables.
+        const scanned = await scans.end()
+        return [...unsettled, ...scanned, ...starved(shares), ...((await verify?.()) ?? [])]
       },
     }
   }
