@@ -1,93 +1,76 @@
-import { type CpuShares, type Watched, watchCpu } from './cpu.js'
-import { wrkThreads } from './load/wrk.js'
-import { middle } from './statistics.js'
+import { Absent, type Bench, type Figure, type Measurement, type Outcome } from './measurement.js'
+import { topFunctions } from './profile.js'
+import { resultOf } from './results.js'
+import { Scope } from './scope.js'
+import { type Contestant, type Standing, takeTurns } from './turns.js'
 
-/** What a contestant did in one round. */
-export interface Effort {
-  /** Requests (or transactions) answered per second. */
-  rate: number
-  requests: number
-  /** Milliseconds. */
-  p50: number
-  p99: number
+/** Starts a contestant; what it started ends with the scope. */
+export type Builder = (bench: Bench, scope: Scope, name: string) => Promise<Contestant>
+
+/** A line of the table that compares two contestants of a contest: the ratio of what they did. */
+export interface ContestFigure extends Figure {
+  ours: string
+  against: string
+  /** Default: the rate. */
+  metric?: 'rate' | 'p50' | 'p99'
 }
 
-export interface Round extends Effort {
-  cpu: CpuShares | null
-  /** When it was, in microseconds of the machine's monotonic clock. */
-  from: number
-  to: number
+/** Contestants that are measured in turns, and the figures that come of it. */
+export interface Contest {
+  name: string
+  contestants: Record<string, Builder>
+  figures: readonly ContestFigure[]
+  /** The length of its rounds, where it cannot be as asked for: there are twice as many then. */
+  seconds?: number
+  long?: string
 }
 
-/** One of those that are measured in turns. A new figure is a new contestant, or a new pair of them. */
-export interface Contestant {
-  readonly watched: Watched
-  /** Before each round, outside of the measurement: `seconds` is how long it will be. */
-  prepare?(seconds: number): Promise<void>
-  measure(seconds: number): Promise<Effort>
-  /** After each round: what was wrong with the answers, or with what the database holds now. */
-  verify?(): Promise<string[]>
-}
-
-/** How the rounds of one contestant went. */
-export interface Standing {
-  rounds: Round[]
-  /** Why its figures mean nothing; null when they do. */
-  void: string | null
-  problems: string[]
-}
-
-export interface Schedule {
-  rounds: number
-  seconds: number
-  progress: (line: string) => void
-}
-
-/**
- * Measures the contestants in turns: one round each, and again, in the opposite order every other time, so that a machine
- * that gets slower or busier meets all of them alike. One round of each before the first does not count.
- */
-export async function runContest(
-  contestants: ReadonlyMap<string, Contestant>,
-  { rounds, seconds, progress }: Schedule,
-): Promise<Map<string, Standing>> {
-  const standings = new Map<string, Standing>()
-  for (const key of contestants.keys()) standings.set(key, { rounds: [], void: null, problems: [] })
-  for (let round = 0; round <= rounds; round++) {
-    const order = [...contestants]
-    if (round % 2 === 1) order.reverse()
-    const told: string[] = []
-    for (const [key, contestant] of order) {
-      const standing = standings.get(key)!
-      const length = round === 0 ? Math.min(seconds, 2) : seconds
-      await contestant.prepare?.(length)
-      const from = microseconds()
-      const { result, cpu } = await watchCpu(contestant.watched, () => contestant.measure(length))
-      const to = microseconds()
-      standing.problems.push(...((await contestant.verify?.()) ?? []))
-      if (round > 0) standing.rounds.push({ ...result, cpu, from, to })
-      told.push(`${key} ${Math.round(result.rate)}/s`)
-    }
-    progress(`${round === 0 ? 'warm-up' : `round ${round} of ${rounds}`}: ${told.join(', ')}`)
+export function contest(definition: Contest): Measurement {
+  const { name, figures, long } = definition
+  return {
+    name,
+    figures,
+    long,
+    run: (bench, wanted) =>
+      hold({ ...definition, figures: figures.filter((figure) => wanted.has(figure.name)) }, bench),
   }
-  for (const standing of standings.values()) standing.void = boundByClient(standing)
-  return standings
 }
 
-function microseconds(): number {
-  return Number(process.hrtime.bigint() / 1000n)
-}
-
-/** A generator that is as busy as it can be while the server is not: then it is the generator that was measured. */
-function boundByClient({ rounds }: Standing): string | null {
-  const shares = rounds.flatMap(({ cpu }) => cpu ?? [])
-  if (shares.length === 0) return null
-  const client = middle(shares.map((share) => share.client)) / wrkThreads
-  const server = middle(shares.map((share) => share.server))
-  if (client < 0.9 || server >= 0.9) return null
-  return `bound by the load generator (busy ${percent(client)}, the server only ${percent(server)})`
-}
-
-function percent(share: number): string {
-  return `${Math.round(share * 100)} %`
+/** One contest, with those of its contestants that its figures need. */
+async function hold({ name, contestants: builders, figures, seconds }: Contest, bench: Bench): Promise<Outcome> {
+  const scope = new Scope()
+  const contestants = new Map<string, Contestant>()
+  const absent = new Map<string, string>()
+  let standings = new Map<string, Standing>()
+  const needed = new Set(figures.flatMap(({ ours, against }) => [against, ours]))
+  try {
+    bench.progress(`\n${name}: starting ${[...needed].join(', ')}`)
+    // All at once; and if one fails, the others have to have started before they can be ended.
+    const started = await Promise.allSettled([...needed].map((key) => builders[key]!(bench, scope, `${name}-${key}`)))
+    for (const [index, key] of [...needed].entries()) {
+      const start = started[index]!
+      if (start.status === 'fulfilled') contestants.set(key, start.value)
+      else if (start.reason instanceof Absent) absent.set(key, start.reason.message)
+      else throw start.reason
+    }
+    const shorter = seconds !== undefined && seconds < bench.seconds
+    standings = await takeTurns(contestants, {
+      rounds: shorter ? bench.rounds * 2 : bench.rounds,
+      seconds: shorter ? seconds : bench.seconds,
+      progress: (line) => bench.progress(`  ${line}`),
+    })
+    return {
+      results: figures.map((figure) => resultOf(figure, standings, absent)),
+      problems: [...standings].flatMap(([key, { problems }]) => problems.map((one) => `${key}: ${one}`)),
+      details: Object.fromEntries(standings),
+    }
+  } finally {
+    await scope.end()
+    if (bench.profile !== undefined) {
+      for (const [key, { rounds }] of standings) {
+        const lines = topFunctions(`${bench.profile}/${name}-${key}`, rounds, 10)
+        if (lines.length > 0) bench.progress(`\n  ${name}, ${key}: where its time went\n  ${lines.join('\n  ')}`)
+      }
+    }
+  }
 }

@@ -5,7 +5,7 @@ import { cpus } from 'node:os'
 export interface CpuShares {
   /** The load generator. */
   client: number
-  /** The server that is asked: the service, or the bare one. */
+  /** Who is asked: the service with all its replicas, or the bare server. */
   server: number
   /** PostgreSQL with all its processes; null where it runs elsewhere. */
   postgres: number | null
@@ -14,7 +14,7 @@ export interface CpuShares {
 }
 
 export interface Watched {
-  server: number | null
+  servers: readonly number[]
   postmaster: number | null
 }
 
@@ -74,14 +74,14 @@ function machineTicks(): number {
   return user! + nice! + system! + irq! + softirq! + steal!
 }
 
-function snapshot({ server, postmaster }: Watched) {
+function snapshot({ servers, postmaster }: Watched) {
   const self = timesOf('self')!
   return {
     at: performance.now(),
-    // The generator is the only child that ends during a round.
+    // Generators are the only children that end during a round.
     client: self.ended,
     own: self.own,
-    server: server === null ? 0 : (timesOf(server)?.own ?? 0),
+    server: servers.reduce((sum, pid) => sum + (timesOf(pid)?.own ?? 0), 0),
     postgres: postmaster === null ? 0 : familyTicks(postmaster),
     machine: machineTicks(),
   }

@@ -1,20 +1,20 @@
 import { writeFileSync } from 'node:fs'
-import { type Contestant, runContest, type Standing } from './contest.js'
-import { Absent, type Bench } from './contestants.js'
-import { type Contest, contests } from './figures.js'
+import { measurements } from './figures.js'
 import { findWrk, NoGenerator } from './load/wrk.js'
 import { machineFacts } from './machine.js'
+import type { Bench } from './measurement.js'
 import { help, type Options, readOptions, WrongUsage } from './options.js'
-import { topFunctions } from './profile.js'
-import { type Result, resultOf } from './results.js'
+import type { Result } from './results.js'
 import { Scope } from './scope.js'
 import { openPostgres } from './servers/postgres.js'
 import { installProgram } from './servers/program.js'
 import { openRedis } from './servers/redis.js'
 import { tableOf } from './table.js'
 
-// `npm run bench`. The path of a figure: figures.ts says which contestants there are and who is compared with whom,
-// contestants.ts starts them, contest.ts measures them in turns, results.ts makes ratios of the rounds, table.ts shows them.
+// `npm run bench`. The path of a figure: figures.ts lists the measurements, in the order of the table; each of figures/ says
+// which contestants there are and who is compared with whom, contestants/ starts them, contest.ts and turns.ts measure them
+// in turns, results.ts makes ratios of the rounds, table.ts shows them. What compares nobody is a probe (probe.ts): one
+// function and the figures it finds.
 
 const progress = (line: string) => void process.stderr.write(`${line}\n`)
 
@@ -48,26 +48,31 @@ async function run(options: Options, wrk: string): Promise<number> {
     const postgres = await openPostgres(options.databaseUrl, scope, progress)
     const redis = await openRedis(options.redisUrl, scope)
     const program = installProgram(scope)
-    const bench: Bench = { postgres, redis, program, profile: options.profile, signal: interrupted }
     const machine = await machineFacts({ postgres, redis, wrk, options })
     progress(machine.join('\n'))
+    const bench: Bench = { ...options, postgres, redis, program, progress, scope, signal: interrupted }
     const results: Result[] = []
-    const rounds: Record<string, Record<string, Standing>> = {}
-    for (const contest of contests) {
-      const figures = contest.figures.filter(({ name }) => options.only.length === 0 || options.only.includes(name))
-      if (figures.length === 0) continue
-      const { standings, absent } = await hold({ ...contest, figures }, bench, options)
-      results.push(...figures.map((figure) => resultOf(figure, standings, absent)))
-      rounds[contest.name] = Object.fromEntries(standings)
+    const problems: string[] = []
+    const details: Record<string, unknown> = {}
+    const skipped: string[] = []
+    for (const measurement of measurements) {
+      const wanted = new Set<string>()
+      for (const { name, long = measurement.long } of measurement.figures) {
+        const asked = options.only.includes(name)
+        if (options.only.length > 0 && !asked) continue
+        if (options.quick && !asked && long !== undefined) skipped.push(`${name}: ${long}`)
+        else wanted.add(name)
+      }
+      if (wanted.size === 0) continue
+      const outcome = await measurement.run(bench, wanted)
+      results.push(...outcome.results)
+      problems.push(...outcome.problems.map((one) => `${measurement.name}, ${one}`))
+      details[measurement.name] = outcome.details
     }
-    const problems = Object.entries(rounds).flatMap(([contest, standings]) =>
-      Object.entries(standings).flatMap(([key, { problems: found }]) =>
-        found.map((one) => `${contest}, ${key}: ${one}`),
-      ),
-    )
-    const json = `${JSON.stringify({ machine, results, problems, rounds }, null, 2)}\n`
+    const json = `${JSON.stringify({ machine, results, skipped, problems, details }, null, 2)}\n`
     if (options.json === '-') process.stdout.write(json)
     else process.stdout.write(`\n${machine.join('\n')}\n\n${tableOf(results)}\n`)
+    for (const one of skipped) progress(`Left out by --quick: ${one}`)
     if (options.json !== undefined && options.json !== '-') writeFileSync(options.json, json)
     for (const problem of problems) progress(`WRONG: ${problem}`)
     return problems.length > 0 || results.some((result) => result.void !== null) ? 1 : 0
@@ -78,35 +83,5 @@ async function run(options: Options, wrk: string): Promise<number> {
     return 130
   } finally {
     await scope.end()
-  }
-}
-
-/** One contest, with those of its contestants that its figures need. */
-async function hold({ name, contestants: builders, figures }: Contest, bench: Bench, options: Options) {
-  const scope = new Scope()
-  const contestants = new Map<string, Contestant>()
-  const absent = new Map<string, string>()
-  let standings = new Map<string, Standing>()
-  const needed = new Set(figures.flatMap(({ ours, against }) => [against, ours]))
-  try {
-    progress(`\n${name}: starting ${[...needed].join(', ')}`)
-    for (const key of needed) {
-      try {
-        contestants.set(key, await builders[key]!(bench, scope, `${name}-${key}`))
-      } catch (error) {
-        if (!(error instanceof Absent)) throw error
-        absent.set(key, error.message)
-      }
-    }
-    standings = await runContest(contestants, { ...options, progress: (line) => progress(`  ${line}`) })
-    return { standings, absent }
-  } finally {
-    await scope.end()
-    if (bench.profile !== undefined) {
-      for (const [key, { rounds }] of standings) {
-        const lines = topFunctions(`${bench.profile}/${name}-${key}`, rounds, 10)
-        if (lines.length > 0) progress(`\n  ${name}, ${key}: where its time went\n  ${lines.join('\n  ')}`)
-      }
-    }
   }
 }

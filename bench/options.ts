@@ -1,10 +1,11 @@
 import { parseArgs } from 'node:util'
-import { contests } from './figures.js'
+import { measurements } from './figures.js'
 
 export interface Options {
   help: boolean
   /** Names of figures; empty: all. */
   only: string[]
+  quick: boolean
   rounds: number
   /** The length of a round. */
   seconds: number
@@ -27,11 +28,12 @@ the bare server, which checks bodies by the same schemas and stores nothing.
 
 The service is the built program, with everything on: token, schemas, audit, log. Its database is a PostgreSQL with fsync:
 an installed one, started for the run, else the embedded one. After each round the database is asked whether it holds what
-was answered. The load generator is wrk; a bare server that waits for it makes a figure void.
+was answered, and whether a large table or index was read from end to end. The load generator is wrk; a bare server that
+waits for it makes a figure void.
 
   --only NAME      only this figure (may be repeated); the names are below
-  --quick          rounds of one second: under two minutes, and rough
-  --rounds N       rounds of each side, from 5 (default 5)
+  --quick          two rounds of one second, with less prepared: under two minutes, and rough; says what it leaves out
+  --rounds N       rounds of each side (default 5; with fewer the median is worth little)
   --seconds N      length of a round (default 6)
   --json[=FILE]    the figures and every round as JSON, on stdout or in a file
   --database URL   a PostgreSQL to use instead; the user has to be allowed to create databases
@@ -40,13 +42,13 @@ was answered. The load generator is wrk; a bare server that waits for it makes a
   --help
 
 Figures:
-${contests
+${measurements
   .flatMap(({ figures }) => figures)
   .map(({ name, title }) => `  ${name.padEnd(18)} ${title}`)
   .join('\n')}
 
-Exit code: 0 measured, 1 failed (also when a figure is void or the database holds something else than was answered), 2 wrong
-usage. A goal that is missed does not fail the run.
+Exit code: 0 measured, 1 failed (also when a figure is void, the database holds something else than was answered, or a large
+table was read as a whole), 2 wrong usage. A goal that is missed does not fail the run.
 `
 
 /** @throws WrongUsage */
@@ -54,14 +56,15 @@ export function readOptions(argv: readonly string[]): Options {
   // parseArgs knows no option whose value may be left out.
   const args = argv.map((word) => (word === '--json' ? '--json=-' : word))
   const values = parse(args)
-  const names = contests.flatMap(({ figures }) => figures.map(({ name }) => name))
+  const names = measurements.flatMap(({ figures }) => figures.map(({ name }) => name))
   const only = values.only ?? []
   const unknown = only.filter((name) => !names.includes(name))
   if (unknown.length > 0) throw new WrongUsage(`--only ${unknown[0]}: the figures are ${names.join(', ')}`)
   return {
     help: values.help ?? false,
     only,
-    rounds: whole('--rounds', values.rounds ?? '5', 5),
+    quick: values.quick ?? false,
+    rounds: whole('--rounds', values.rounds ?? (values.quick ? '2' : '5'), 1),
     seconds: whole('--seconds', values.seconds ?? (values.quick ? '1' : '6'), 1),
     json: values.json,
     databaseUrl: values.database,

@@ -1,6 +1,6 @@
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
 import { join } from 'node:path'
-import type { Round } from './contest.js'
+import type { Round } from './turns.js'
 
 interface CpuProfile {
   /** Microseconds of the monotonic clock, which is the same for all processes. */

@@ -1,7 +1,8 @@
-import type { Standing } from './contest.js'
+import type { ContestFigure } from './contest.js'
 import type { CpuShares } from './cpu.js'
-import type { Figure } from './figures.js'
+import type { Figure } from './measurement.js'
 import { middle, type Spread, spreadOf } from './statistics.js'
+import type { Standing } from './turns.js'
 
 /** One side of a figure: medians over its rounds. */
 export interface Side {
@@ -17,12 +18,15 @@ export interface Side {
 export interface Result {
   name: string
   title: string
-  metric: 'rate' | 'p99'
-  goal: Figure['goal'] | null
-  /** Of the rounds' ratios; null when the figure is void or was left out. */
-  ratio: Spread | null
+  /** What a contest compares; null for a probe. */
+  metric: NonNullable<ContestFigure['metric']> | null
+  /** Empty for a ratio. */
+  unit: string
+  goal: NonNullable<Figure['goal']> | null
+  /** Of the rounds' ratios, or what a probe found; null when the figure is void or was left out. */
+  value: Spread | null
   met: boolean | null
-  /** Why there is no ratio. */
+  /** Why there is no value. */
   void: string | null
   leftOut: string | null
   ours: Side | null
@@ -31,30 +35,30 @@ export interface Result {
 
 /** What the rounds of a contest say about one figure; `absent` names the contestants that could not take part, and why. */
 export function resultOf(
-  figure: Figure,
+  figure: ContestFigure,
   standings: ReadonlyMap<string, Standing>,
   absent: ReadonlyMap<string, string>,
 ): Result {
   const metric = figure.metric ?? 'rate'
-  const base = { name: figure.name, title: figure.title, metric, goal: figure.goal ?? null }
+  const base = { name: figure.name, title: figure.title, metric, unit: '', goal: figure.goal ?? null }
   const ours = standings.get(figure.ours)
   const against = standings.get(figure.against)
   if (!ours || !against) {
     const leftOut = absent.get(figure.ours) ?? absent.get(figure.against) ?? 'not measured'
-    return { ...base, ratio: null, met: null, void: null, leftOut, ours: null, against: null }
+    return { ...base, value: null, met: null, void: null, leftOut, ours: null, against: null }
   }
   const sides = { ours: sideOf(figure.ours, ours), against: sideOf(figure.against, against) }
   // Only a bare server has to be the bound itself: where the service waits for wrk, it is no slower than shown.
   const reason = against.void
   if (reason !== null)
-    return { ...base, ...sides, ratio: null, met: null, void: `${figure.against}: ${reason}`, leftOut: null }
-  const ratio = spreadOf(ours.rounds.map((round, index) => round[metric] / against.rounds[index]![metric]))
-  return { ...base, ...sides, ratio, met: isMet(figure.goal, ratio.median), void: null, leftOut: null }
+    return { ...base, ...sides, value: null, met: null, void: `${figure.against}: ${reason}`, leftOut: null }
+  const value = spreadOf(ours.rounds.map((round, index) => round[metric] / against.rounds[index]![metric]))
+  return { ...base, ...sides, value, met: isMet(figure.goal, value.median), void: null, leftOut: null }
 }
 
-function isMet(goal: Figure['goal'], ratio: number): boolean | null {
+export function isMet(goal: Figure['goal'], value: number): boolean | null {
   if (!goal) return null
-  return 'atLeast' in goal ? ratio >= goal.atLeast : ratio <= goal.atMost
+  return 'atLeast' in goal ? value >= goal.atLeast : value <= goal.atMost
 }
 
 function sideOf(contestant: string, { rounds }: Standing): Side {

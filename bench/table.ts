@@ -3,7 +3,7 @@ import type { Result, Side } from './results.js'
 /** The figures, a line each, and below them who used the processors. */
 export function tableOf(results: readonly Result[]): string {
   const figures = [
-    ['figure', 'goal', 'ratio', 'spread', 'ours /s', 'against /s', '', 'ours p50/p99 ms', 'against p50/p99 ms'],
+    ['figure', 'goal', 'measured', 'spread', 'ours /s', 'against /s', '', 'ours p50/p99 ms', 'against p50/p99 ms'],
     ...results.map((result) => [result.name, goal(result), ...outcome(result), ...sides(result)]),
   ]
   const lines = [align(figures), '']
@@ -36,9 +36,10 @@ function goal({ goal: wanted, met }: Result): string {
   return met === null ? text : `${text} ${met ? 'met' : 'missed'}`
 }
 
-function outcome({ ratio, void: reason }: Result): string[] {
-  if (ratio === null) return [reason === null ? '–' : 'void', '–']
-  return [ratio.median.toFixed(2), `${ratio.min.toFixed(2)}–${ratio.max.toFixed(2)}`]
+function outcome({ value, unit, void: reason }: Result): string[] {
+  if (value === null) return [reason === null ? '–' : 'void', '–']
+  const show = (one: number) => (Math.abs(one) >= 100 ? Math.round(one).toLocaleString('en') : one.toFixed(2))
+  return [`${show(value.median)} ${unit}`.trim(), `${show(value.min)}–${show(value.max)}`]
 }
 
 function sides({ ours, against }: Result): string[] {
@@ -50,7 +51,8 @@ function perSecond(side: Side | null): string {
 }
 
 function times(side: Side | null): string {
-  return side === null ? '–' : `${side.p50.toFixed(1)} / ${side.p99.toFixed(1)}`
+  const show = (one: number) => one.toFixed(one < 1 ? 2 : 1)
+  return side === null ? '–' : `${show(side.p50)} / ${show(side.p99)}`
 }
 
 function processors(results: readonly Result[]): string[][] {

@@ -4,15 +4,20 @@ import { cores } from '../cpu.js'
 
 /** A load as load/requests.lua makes it: what to send to whom, and which nodes' names. */
 export interface Load {
-  kind: 'allocate' | 'lookup' | 'release' | 'registration'
+  kind: 'allocate' | 'allocateIn' | 'batch' | 'lookup' | 'release' | 'registration' | 'get'
   url: string
   token: string
   connections: number
   seconds: number
   /** Names are `<prefix><number of eight digits>`. */
   prefix: string
-  /** The numbers: `count` of them. A name is sent once until all were sent. */
+  /** The numbers: `count` of them, from `first` (default 0). A name is sent once until all were sent. */
   count: number
+  first?: number
+  /** For `allocateIn`: how many pools; each request names one of pool-0, pool-1, …, in turns. */
+  pools?: number
+  /** For `get`: a file with a path in each line. */
+  paths?: string
 }
 
 export interface LoadResult {
@@ -74,8 +79,29 @@ function isInstalled(name: string): boolean {
 /** Puts the load on a server and waits for its end. */
 export function runWrk(load: Load, signal: AbortSignal): Promise<LoadResult> {
   const threads = Math.min(wrkThreads, load.connections)
-  const words = [load.kind, load.prefix, load.token, 0, load.count, stepFor(load.count), threads]
-  const args = [`-t${threads}`, `-c${load.connections}`, `-d${load.seconds}s`, '-s', script, load.url, '--', ...words]
+  const words = [
+    load.kind,
+    load.prefix,
+    load.token,
+    load.first ?? 0,
+    load.count,
+    stepFor(load.count),
+    threads,
+    load.pools ?? load.paths ?? '',
+  ]
+  // Who takes longer than this has failed.
+  const args = [
+    '--timeout',
+    '20s',
+    `-t${threads}`,
+    `-c${load.connections}`,
+    `-d${load.seconds}s`,
+    '-s',
+    script,
+    load.url,
+    '--',
+    ...words,
+  ]
   return new Promise((resolve, reject) => {
     const child = spawn('wrk', args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], signal })
     let output = ''

@@ -1,5 +1,5 @@
 import fastify from 'fastify'
-import { NewAllocation, Registration } from '../../src/schemas/allocation.js'
+import { AllocationBatch, NewAllocation, Registration } from '../../src/schemas/allocation.js'
 
 // What everything is measured against: Fastify as anybody would begin with it, on the paths of the service, with the same
 // schemas of the bodies and an answer that is put together by a schema, too. It stores, checks and logs nothing. Formats are
@@ -43,6 +43,65 @@ app.delete<{ Params: { name: string } }>(
   '/v1/nodes/:name/allocation',
   { schema: { response: { 200: answer } } },
   async (request) => hello(request.params.name),
+)
+
+const results = {
+  type: 'object',
+  properties: {
+    results: {
+      type: 'array',
+      items: { type: 'object', properties: { status: { type: 'integer' }, allocation: answer } },
+    },
+  },
+} as const
+
+app.post<{ Body: { items: NewAllocation[] } }>(
+  '/v1/allocations/batch',
+  { schema: { body: AllocationBatch, response: { 200: results } } },
+  async (request) => ({
+    results: request.body.items.map(({ nodeName }) => ({ status: 201, allocation: hello(nodeName) })),
+  }),
+)
+
+const nodes = {
+  type: 'object',
+  properties: {
+    items: {
+      type: 'array',
+      items: {
+        type: 'object',
+        properties: {
+          name: { type: 'string' },
+          internalIp: { type: 'string' },
+          labels: { type: 'object', additionalProperties: { type: 'string' } },
+          state: { type: 'string' },
+          joinedAt: { type: ['string', 'null'] },
+        },
+      },
+    },
+    nextCursor: { type: ['string', 'null'] },
+  },
+} as const
+
+// As many nodes as are asked for.
+app.get<{ Querystring: { limit: number } }>(
+  '/northbound/v1/nodes',
+  {
+    schema: {
+      querystring: { type: 'object', properties: { limit: { type: 'integer' }, search: { type: 'string' } } },
+      response: { 200: nodes },
+    },
+  },
+  async (request) => ({
+    items: Array.from({ length: request.query.limit }, (_, i) => ({
+      name: `edge-${i}`,
+      internalIp: '192.168.1.10',
+      labels: {},
+      state: 'allocated',
+      joinedAt: null,
+    })),
+    nextCursor: null,
+  }),
 )
 
 await app.listen({ host: process.env.HOST ?? '127.0.0.1', port: Number(process.env.PORT) })

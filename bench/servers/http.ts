@@ -32,9 +32,11 @@ export function startService(
     redisUrl?: string | undefined
     pool: string
     profile?: string | undefined
+    /** Default: a new one. The replicas of a service share theirs. */
+    token?: string | undefined
   },
 ): Promise<HttpServer> {
-  const token = randomBytes(24).toString('base64url')
+  const token = options.token ?? randomBytes(24).toString('base64url')
   if (options.profile !== undefined) mkdirSync(options.profile, { recursive: true })
   return start(scope, {
     what: 'the service',

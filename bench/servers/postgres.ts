@@ -14,8 +14,8 @@ export interface Postgres {
   readonly facts: string
   /** Its first process; null where it does not run on this machine. */
   readonly postmaster: number | null
-  /** A fresh database; gone when the scope ends. Returns its URL. */
-  createDatabase(scope: Scope): Promise<string>
+  /** A fresh database, or a copy of the one at the URL, to which nobody may be connected; gone when the scope ends. Returns its URL. */
+  createDatabase(scope: Scope, template?: string): Promise<string>
 }
 
 const installedHome = '/usr/lib/postgresql'
@@ -71,9 +71,10 @@ async function describe(url: string, origin: string): Promise<Postgres> {
   return {
     facts: `PostgreSQL ${version?.split(' ')[0]}, ${origin}: ${list.join(', ')}`,
     postmaster: pid,
-    createDatabase: async (scope) => {
+    createDatabase: async (scope, template) => {
       const name = `bench_${randomBytes(6).toString('hex')}`
-      await withClient(url, (client) => client.query(`create database ${name}`))
+      const copied = template === undefined ? '' : ` template ${new URL(template).pathname.slice(1)}`
+      await withClient(url, (client) => client.query(`create database ${name}${copied}`))
       scope.onEnd(() => withClient(url, (client) => client.query(`drop database if exists ${name} with (force)`)))
       const own = new URL(url)
       own.pathname = `/${name}`

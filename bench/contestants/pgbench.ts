@@ -2,17 +2,29 @@ import { execFileSync, spawn } from 'node:child_process'
 import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { cores } from './cpu.js'
-import type { Scope } from './scope.js'
-import { newestInstalled, withClient } from './servers/postgres.js'
+import type { Builder } from '../contest.js'
+import { cores } from '../cpu.js'
+import { Absent } from '../measurement.js'
+import type { Scope } from '../scope.js'
+import { newestInstalled, withClient } from '../servers/postgres.js'
+import type { Effort } from '../turns.js'
 
 /** PostgreSQL's own measure: how many clients' rows it commits, one a transaction, without anybody's program between. */
-export interface Pgbench {
-  run(seconds: number): Promise<{ rate: number; requests: number; failures: number; p50: number; p99: number }>
+export function pgbench(clients: number): Builder {
+  return async (bench, scope) => {
+    const program = findPgbench()
+    if (program === undefined)
+      throw new Absent('no pgbench: it comes with the package postgresql-contrib or postgresql')
+    const databaseUrl = await bench.postgres.createDatabase(scope)
+    return {
+      watched: { servers: [], postmaster: bench.postgres.postmaster },
+      measure: await prepare(program, databaseUrl, clients, scope, bench.signal),
+    }
+  }
 }
 
 /** The program, or undefined when it is not installed. Debian's own comes first: what is on the PATH there is a wrapper. */
-export function findPgbench(): string | undefined {
+function findPgbench(): string | undefined {
   const installed = newestInstalled()
   const candidates = [...(installed === undefined ? [] : [join(installed, 'pgbench')]), 'pgbench']
   return candidates.find((program) => {
@@ -26,13 +38,13 @@ export function findPgbench(): string | undefined {
 }
 
 /** A table with a key and two columns, and a statement that is prepared once: as cheap as a durable row can be. */
-export async function preparePgbench(
+async function prepare(
   program: string,
   databaseUrl: string,
   clients: number,
   scope: Scope,
   signal: AbortSignal,
-): Promise<Pgbench> {
+): Promise<(seconds: number) => Promise<Effort>> {
   await withClient(databaseUrl, (client) =>
     client.query('create table rows (id bigint generated always as identity primary key, name text, address inet)'),
   )
@@ -50,29 +62,27 @@ export async function preparePgbench(
     PGDATABASE: pathname.slice(1),
     ...(searchParams.has('sslmode') && { PGSSLMODE: searchParams.get('sslmode')! }),
   }
-  return {
-    run: (seconds) =>
-      new Promise((resolve, reject) => {
-        // Latencies of every 20th transaction: a line for each would cost more than it tells.
-        const log = ['--log', '--sampling-rate=0.05', `--log-prefix=${join(folder, 'log')}`]
-        const threads = Math.min(cores, clients)
-        const args = ['-n', '-M', 'prepared', '-c', clients, '-j', threads, '-T', seconds, '-f', script, ...log]
-        const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], env, signal })
-        let output = ''
-        for (const stream of [child.stdout, child.stderr]) {
-          stream.on('data', (chunk) => {
-            output += chunk
-          })
-        }
-        child.once('error', reject)
-        child.once('close', (code) => {
-          const rate = Number(/^tps = ([\d.]+)/m.exec(output)?.[1])
-          const requests = Number(/actually processed: (\d+)/.exec(output)?.[1])
-          if (code !== 0 || !(rate > 0)) reject(new Error(`pgbench ended with ${code}:\n${output.trim()}`))
-          else resolve({ rate, requests, failures: 0, ...latencies(folder) })
+  return (seconds) =>
+    new Promise((resolve, reject) => {
+      // Latencies of every 20th transaction: a line for each would cost more than it tells.
+      const log = ['--log', '--sampling-rate=0.05', `--log-prefix=${join(folder, 'log')}`]
+      const threads = Math.min(cores, clients)
+      const args = ['-n', '-M', 'prepared', '-c', clients, '-j', threads, '-T', seconds, '-f', script, ...log]
+      const child = spawn(program, args.map(String), { stdio: ['ignore', 'pipe', 'pipe'], env, signal })
+      let output = ''
+      for (const stream of [child.stdout, child.stderr]) {
+        stream.on('data', (chunk) => {
+          output += chunk
         })
-      }),
-  }
+      }
+      child.once('error', reject)
+      child.once('close', (code) => {
+        const rate = Number(/^tps = ([\d.]+)/m.exec(output)?.[1])
+        const requests = Number(/actually processed: (\d+)/.exec(output)?.[1])
+        if (code !== 0 || !(rate > 0)) reject(new Error(`pgbench ended with ${code}:\n${output.trim()}`))
+        else resolve({ rate, requests, ...latencies(folder) })
+      })
+    })
 }
 
 function latencies(folder: string): { p50: number; p99: number } {
