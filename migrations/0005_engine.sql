@@ -346,6 +346,71 @@ begin
     join nodes n on n.name = wanted.name;
 end $$;
 
+-- What a release is about, for each of the requests (a JSON array of ord, and node_name or address): the row of the
+-- address, or the present, else the last one of the node. A resting address that its node has already replaced is no
+-- longer anybody's to release, and is missing.
+create function releasable(requests jsonb)
+returns table (
+  ord integer, node_name text, address text, pool text, state allocation_state, sequence bigint,
+  display_ip text, node_uid text, labels jsonb,
+  allocated_at timestamptz, registered_at timestamptz, quarantined_until timestamptz, over boolean
+)
+language plpgsql stable as $$
+begin
+  return query
+    select w.ord, a.node_name::text, host(a.address), p.name::text, a.state, a.sequence,
+      holder.display_ip, holder.node_uid, holder.labels, a.allocated_at, a.registered_at, a.quarantined_until,
+      coalesce(quarantine_over(a.quarantined_until, clock_timestamp()), false)
+    from jsonb_to_recordset(requests) w (ord integer, node_name text, address inet)
+    left join nodes asked on asked.name = w.node_name
+    join allocations a on a.address = coalesce(w.address, asked.last_address)
+      and a.node_name = coalesce(w.node_name, a.node_name)
+    join pools p on p.id = a.pool_id
+    left join nodes holder on holder.name = a.node_name
+    where a.state <> 'quarantined' or holder.last_address = a.address;
+end $$;
+
+-- Sends addresses into quarantine, for as long as their pools say, by the database's clock: those that still are what the
+-- requests (a JSON array of ord, address, sequence, state, actor, request_id) say. The others, which somebody changed
+-- meanwhile, are missing from the answer. Rows are locked in the order of names, as the engine does.
+create function release_together(requests jsonb)
+returns table (
+  ord integer, node_name text, address text, pool text, state allocation_state, sequence bigint,
+  display_ip text, node_uid text, labels jsonb,
+  allocated_at timestamptz, registered_at timestamptz, quarantined_until timestamptz
+)
+language plpgsql as $$
+#variable_conflict use_column
+declare
+  moment timestamptz;
+begin
+  perform from jsonb_to_recordset(requests) w (address inet)
+    join allocations a on a.address = w.address order by a.node_name for update of a;
+  moment := clock_timestamp();
+  return query
+    with released as (
+      update allocations a set state = 'quarantined',
+        quarantined_until = moment + make_interval(secs => p.quarantine_seconds)
+      from jsonb_to_recordset(requests) w (
+          ord integer, address inet, sequence bigint, state allocation_state, actor text, request_id text
+        ), pools p
+      where a.address = w.address and a.sequence = w.sequence and a.state = w.state and p.id = a.pool_id
+      returning a.*, w.ord, w.state as was, w.actor, w.request_id, p.name as pool
+    ), told as materialized (
+      select r.*, n.display_ip, n.node_uid, n.labels from released r left join nodes n on n.name = r.node_name
+    ), written as (
+      insert into audit (at, action, actor, request_id, node_name, address, pool, before, after)
+      select moment, 'allocation.released', t.actor, t.request_id, t.node_name, t.address, t.pool,
+        jsonb_build_object('state', t.was, 'sequence', t.sequence),
+        jsonb_build_object('state', 'quarantined', 'sequence', t.sequence, 'displayIp', t.display_ip,
+          'quarantinedUntil', to_char(t.quarantined_until at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.MS"Z"'))
+      from told t
+    )
+    select t.ord, t.node_name::text, host(t.address), t.pool::text, t.state, t.sequence, t.display_ip, t.node_uid,
+      t.labels, t.allocated_at, t.registered_at, t.quarantined_until
+    from told t;
+end $$;
+
 -- A new function, and one that is replaced, has no settings: index look-ups only, as in 0002. Without `material`, too:
 -- a plan made while a table was known to be empty would read a whole index once and keep it beside each loop.
 do $$

@@ -1,25 +1,16 @@
 import { Problem, type ProblemCode } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
-import { decideRelease } from '../core/lifecycle.js'
 import type { Allocation, NewAllocation, UniqueIp } from '../schemas/allocation.js'
 import {
   type AllocationFilter,
   type AllocationOutcome,
   type AllocationRequest,
-  type AllocationRow,
   allocateBatch,
-  findAllocation,
   type HeldRow,
-  type LockedAllocation,
   listAllocations as list,
-  lockAllocationByAddress,
-  lockAllocationByNode,
-  quarantine,
 } from '../store/allocations.js'
-import { writeAudit } from '../store/audit.js'
-import type { Executor } from '../store/database.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
+import { assertMayName, type Context, signatureOf } from './context.js'
 
 /** What became of a wish: the allocation, and whether it is new. */
 export interface Granted {
@@ -118,51 +109,6 @@ export async function uniqueIp(context: Context, nodeName: string): Promise<Uniq
   return { nodeName, uniqueIp: canonicalAddress(row.address), sequence: row.sequence }
 }
 
-/**
- * Takes an address back, by node or by address; it rests in quarantine before somebody else may have it.
- * @throws Problem allocation_not_found, precondition_failed, node_still_registered
- */
-export function release(
-  context: Context,
-  by: { nodeName: string } | { address: string },
-  wish: { meant: Meant; force: boolean },
-): Promise<Allocation> {
-  return transaction(context.db, context.dryRun, async (trx) => {
-    let row: LockedAllocation | undefined
-    if ('nodeName' in by) {
-      row = await lockAllocationByNode(trx, by.nodeName)
-    } else {
-      row = await lockAllocationByAddress(trx, canonicalAddress(by.address))
-      // A quarantined address that its node has already replaced: its release is over and done with.
-      if (row?.state === 'quarantined' && !row.latest) row = undefined
-    }
-    const isNew = decideRelease(row, wish) === 'release'
-    const now = isNew ? await releaseLocked(context, trx, row!) : (await findAllocation(trx, row!.address))!
-    return toAllocation(now.node_name, now)
-  })
-}
-
-/** Sends a locked allocation into quarantine, with its audit row. @returns the row as it is now */
-export async function releaseLocked(context: Context, trx: Executor, row: LockedAllocation): Promise<AllocationRow> {
-  await quarantine(trx, row.address)
-  const released = (await findAllocation(trx, row.address))!
-  await writeAudit(trx, {
-    ...signatureOf(context),
-    action: 'allocation.released',
-    nodeName: row.node_name,
-    address: row.address,
-    pool: released.pool,
-    before: { state: row.state, sequence: row.sequence },
-    after: {
-      state: 'quarantined',
-      sequence: row.sequence,
-      displayIp: released.display_ip,
-      quarantinedUntil: released.quarantined_until!.toISOString(),
-    },
-  })
-  return released
-}
-
 /** @throws Problem allocation_not_found */
 export async function getAllocation(context: Context, address: string): Promise<Allocation> {
   const rows = await listAllocations(context, { address: canonicalAddress(address) }, { limit: 1, after: null })
@@ -181,7 +127,7 @@ export async function listAllocations(
 
 type Held = Omit<HeldRow, 'node_name'> & { quarantined_until?: Date | null }
 
-function toAllocation(nodeName: string, row: Held): Allocation {
+export function toAllocation(nodeName: string, row: Held): Allocation {
   return {
     nodeName,
     uniqueIp: canonicalAddress(row.address),

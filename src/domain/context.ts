@@ -1,9 +1,10 @@
 import { Problem } from '../core/errors.js'
 import { globMatches } from '../core/names.js'
 import type { AllocationLock } from '../lock/allocation-lock.js'
-import type { AllocationOutcome, AllocationRequest } from '../store/allocations.js'
+import type { AllocationOutcome, AllocationRequest, AllocationRow } from '../store/allocations.js'
 import { allocateBatch, type Holding, holdings } from '../store/allocations.js'
 import type { Executor } from '../store/database.js'
+import { findReleasable, type ReleasableRow, type Release, type ReleaseBy, releaseTogether } from '../store/releases.js'
 import type { TokenRole } from '../store/schema.js'
 import { withRetries } from '../store/transaction.js'
 import { Gatherer } from './gatherer.js'
@@ -42,6 +43,8 @@ export interface Observer {
 export interface Engine {
   allocations: Gatherer<AllocationRequest, AllocationOutcome>
   holdings: Gatherer<string, Holding | undefined>
+  releasable: Gatherer<ReleaseBy, ReleasableRow | undefined>
+  releases: Gatherer<Release, AllocationRow | undefined>
   observer: Observer
 }
 
@@ -74,6 +77,18 @@ export function startEngine(db: Executor, lock: AllocationLock, observer: Observ
       },
       maxBatch: 1_000,
       maxRunning: 2,
+      maxQueue: MAX_QUEUE,
+    }),
+    releasable: new Gatherer({
+      run: (wanted) => withRetries(() => findReleasable(db, wanted)),
+      maxBatch: MAX_BATCH,
+      maxRunning: 1,
+      maxQueue: MAX_QUEUE,
+    }),
+    releases: new Gatherer({
+      run: (releases) => withRetries(() => releaseTogether(db, releases)),
+      maxBatch: MAX_BATCH,
+      maxRunning: 1,
       maxQueue: MAX_QUEUE,
     }),
   }

@@ -3,14 +3,16 @@ import { canonicalAddress } from '../core/ip.js'
 import type { Registration, UniqueIp } from '../schemas/allocation.js'
 import { MAX_LABELS } from '../schemas/common.js'
 import type { Node, NodePatch, NorthboundNode } from '../schemas/node.js'
-import { type Holding, lockAllocationByNode, markRegistered } from '../store/allocations.js'
+import { type Holding, lockAllocationOf, markRegistered } from '../store/allocations.js'
 import { writeAudit } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
 import * as store from '../store/nodes.js'
 import { poolStateOf } from '../store/pools.js'
+import { releaseTogether } from '../store/releases.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { allocate, releaseLocked } from './allocations.js'
+import { allocate } from './allocations.js'
 import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
+import { releaseOf } from './releases.js'
 
 /** Says whether the node is as it was meant; undefined: however it is. What a version is, each side says for itself. */
 export type MeantNode = ((row: store.NodeRow) => boolean) | undefined
@@ -68,18 +70,18 @@ function mergeLabels(old: Record<string, string>, patch: Record<string, string |
 export function deleteNode(context: Context, name: string, wish: { meant: MeantNode; force: boolean }): Promise<void> {
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
-    const held = node && (await lockAllocationByNode(trx, name))
+    const held = node && (await lockAllocationOf(trx, name))
     const row = node && (await store.findNode(trx, name))
     expect(row, wish.meant)
     if (!row) throw nodeNotFound()
-    if (held && held.state !== 'quarantined') {
+    if (held) {
       if (held.state === 'registered' && !wish.force) {
         throw new Problem(
           'node_still_registered',
           'The node is registered. Remove it from the cluster first, or delete it with ?force=true.',
         )
       }
-      await releaseLocked(context, trx, held)
+      await releaseTogether(trx, [releaseOf(context, held)])
     }
     await store.deleteNode(trx, name)
     await writeAudit(trx, {
@@ -115,8 +117,8 @@ export async function register(
   }
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
-    const held = node && (await lockAllocationByNode(trx, name))
-    if (!held || held.state === 'quarantined') throw wish.meant ? stale() : nodeNotFound()
+    const held = node && (await lockAllocationOf(trx, name))
+    if (!held) throw wish.meant ? stale() : nodeNotFound()
     if (wish.meant && !wish.meant(held.sequence)) throw stale()
     if (held.state === 'allocated') {
       const pool = await poolStateOf(trx, held.pool_id)

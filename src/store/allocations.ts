@@ -103,11 +103,6 @@ function held(db: Executor) {
     ])
 }
 
-/** The row of one address, whatever its state, over or not. */
-export function findAllocation(db: Executor, address: string): Promise<AllocationRow | undefined> {
-  return held(db).where(sql<boolean>`a.address = ${address}::inet`).executeTakeFirst()
-}
-
 /** Whether an address of the range is not free, or has a row that nobody swept yet. */
 export async function anyWithin(db: Executor, first: string, last: string): Promise<boolean> {
   const row = await db
@@ -148,58 +143,22 @@ export function listAllocations(
   return query.execute()
 }
 
-/** The row of an address, or the present (else the last) one of a node, locked until the transaction ends. */
+/** What a node holds, locked until the transaction ends. */
 export interface LockedAllocation {
   address: string
   pool_id: number
-  node_name: string
-  state: AllocationState
+  state: NodeState
   sequence: number
-  registered_at: Date | null
-  quarantined_until: Date | null
-  /** The quarantine has ended: the address is free, the row is a leftover. */
-  over: boolean
-  /** It is the address that its node has now or had last (not so for a node that is forgotten). */
-  latest: boolean
 }
 
-function locked(db: Executor) {
+export function lockAllocationOf(db: Executor, nodeName: string): Promise<LockedAllocation | undefined> {
   return db
-    .selectFrom('allocations as a')
-    .select([
-      sql<string>`host(a.address)`.as('address'),
-      'a.pool_id',
-      'a.node_name',
-      'a.state',
-      'a.sequence',
-      'a.registered_at',
-      'a.quarantined_until',
-      sql<boolean>`coalesce(quarantine_over(a.quarantined_until, clock_timestamp()), false)`.as('over'),
-      sql<boolean>`exists (select from nodes n where n.name = a.node_name and n.last_address = a.address)`.as('latest'),
-    ])
-    .forUpdate('a')
-}
-
-export function lockAllocationByAddress(db: Executor, address: string): Promise<LockedAllocation | undefined> {
-  return locked(db).where(sql<boolean>`a.address = ${address}::inet`).executeTakeFirst()
-}
-
-export async function lockAllocationByNode(db: Executor, nodeName: string): Promise<LockedAllocation | undefined> {
-  const holding = await locked(db).where('a.node_name', '=', nodeName).where('a.state', '<>', 'quarantined').execute()
-  if (holding[0]) return holding[0]
-  return locked(db)
-    .where('a.state', '=', 'quarantined')
-    .where(sql<boolean>`a.address = (select last_address from nodes where name = ${nodeName})`)
-    .where('a.node_name', '=', nodeName)
+    .selectFrom('allocations')
+    .select([sql<string>`host(address)`.as('address'), 'pool_id', sql<NodeState>`state`.as('state'), 'sequence'])
+    .where('node_name', '=', nodeName)
+    .where('state', '<>', 'quarantined')
+    .forUpdate()
     .executeTakeFirst()
-}
-
-/** Sends an address into quarantine, for as long as its pool says, by the database's clock. */
-export async function quarantine(db: Executor, address: string): Promise<void> {
-  await sql`
-    update allocations a set state = 'quarantined',
-      quarantined_until = clock_timestamp() + make_interval(secs => p.quarantine_seconds)
-    from pools p where p.id = a.pool_id and a.address = ${address}::inet`.execute(db)
 }
 
 export async function markRegistered(db: Executor, address: string): Promise<void> {

@@ -1,7 +1,8 @@
 import type pg from 'pg'
 import t from 'tap'
-import { allocate, release } from '../../src/domain/allocations.js'
+import { allocate } from '../../src/domain/allocations.js'
 import { createPool, patchPool } from '../../src/domain/pools.js'
+import { release } from '../../src/domain/releases.js'
 import { violations } from '../support/invariants.js'
 import { startEngineAlone } from './house.js'
 

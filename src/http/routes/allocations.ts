@@ -4,6 +4,7 @@ import { Problem } from '../../core/errors.js'
 import { canonicalAddress } from '../../core/ip.js'
 import * as allocations from '../../domain/allocations.js'
 import { allocateAll, allocateEach } from '../../domain/batch.js'
+import { release as releaseAddress } from '../../domain/releases.js'
 import {
   Allocation,
   AllocationBatch,
@@ -179,7 +180,7 @@ export const allocationRoutes: FastifyPluginAsyncTypebox<{ services: Services }>
     force: boolean | undefined,
   ) => {
     const meant = meantBy(request.headers['if-match'])
-    const allocation = await allocations.release(contextOf(services, request), by, { meant, force: force === true })
+    const allocation = await releaseAddress(contextOf(services, request), by, { meant, force: force === true })
     reply.header('etag', etagOf(allocation.sequence))
     return allocation
   }
