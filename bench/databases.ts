@@ -45,7 +45,7 @@ export function aged(rows: number): Database {
 }
 
 /** The service makes tables and pool; then it is stopped. */
-async function migrated(bench: Bench, scope: Scope, pool: string): Promise<string> {
+export async function migrated(bench: Bench, scope: Scope, pool: string): Promise<string> {
   const databaseUrl = await empty(bench, scope)
   const starting = new Scope()
   try {

@@ -1,6 +1,7 @@
 import { allocate64, allocate256 } from './figures/allocate.js'
 import { audit, batch } from './figures/bulk.js'
 import { lookup, registration, release } from './figures/by-name.js'
+import { memory, start, stored } from './figures/capacity.js'
 import { console } from './figures/console.js'
 import { eightPools, fullPool } from './figures/pools.js'
 import { replicas } from './figures/replicas.js'
@@ -21,4 +22,7 @@ export const measurements: readonly Measurement[] = [
   release,
   batch,
   console,
+  stored,
+  start,
+  memory,
 ]

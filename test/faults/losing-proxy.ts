@@ -11,12 +11,18 @@ export interface LosingProxy {
    * back, and the connection is lost. Resolves when that has happened.
    */
   loseAnswerTo(statement: RegExp): Promise<void>
+  /**
+   * From now on every answer is kept back until it is known whether what is to be lost has happened: as soon as it has,
+   * that answer and all connections are lost. Whatever the statements are. Resolves when that is so.
+   */
+  loseAllOnce(happened: () => Promise<boolean>): Promise<void>
 }
 
 export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: string): Promise<LosingProxy> {
   const target = new URL(databaseUrl)
   const sockets = new Set<Socket>()
   let wanted: { statement: RegExp; lost: () => void } | undefined
+  let watched: { happened: () => Promise<boolean>; lost: () => void } | undefined
 
   const server = createServer((client) => {
     const postgres = connect(Number(target.port || 5432), target.hostname)
@@ -32,6 +38,18 @@ export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: s
     }
     let lost: (() => void) | undefined
     let kept = Buffer.alloc(0)
+    // What comes later waits until it is known of what came before.
+    let known = Promise.resolve()
+    const sendUnlessLost = (chunk: Buffer) => {
+      known = known.then(async () => {
+        if (watched && (await watched.happened())) {
+          for (const socket of sockets) socket.destroy()
+          watched?.lost()
+          watched = undefined
+        }
+        client.write(chunk)
+      })
+    }
     client.on('data', (chunk) => {
       if (wanted?.statement.test(chunk.toString('latin1'))) {
         lost = wanted.lost
@@ -40,7 +58,7 @@ export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: s
       postgres.write(chunk)
     })
     postgres.on('data', (chunk) => {
-      if (!lost) return client.write(chunk)
+      if (!lost) return sendUnlessLost(chunk)
       kept = Buffer.concat([kept, chunk])
       if (!isDone(kept)) return
       end()
@@ -60,6 +78,10 @@ export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: s
     loseAnswerTo: (statement) =>
       new Promise((lost) => {
         wanted = { statement, lost }
+      }),
+    loseAllOnce: (happened) =>
+      new Promise((lost) => {
+        watched = { happened, lost }
       }),
   }
 }

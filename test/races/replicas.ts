@@ -38,7 +38,9 @@ export async function startReplicas(
   }
   // All at once on an empty database, as a deployment does it.
   const services = await Promise.all(
-    Array.from({ length: count }, () => startService(t, { databaseUrl, adminToken, env })),
+    Array.from({ length: count }, (_, number) =>
+      startService(t, { databaseUrl: named(databaseUrl, `replica-${number}`), adminToken, env }),
+    ),
   )
   const load = new Load({
     targets: services.map(({ url }) => url),
@@ -57,6 +59,13 @@ export async function startReplicas(
     }
   }
   return { services, redis: server, load, databaseUrl, sound }
+}
+
+/** The URL under which PostgreSQL calls a connection by this name. */
+function named(databaseUrl: string, name: string): string {
+  const url = new URL(databaseUrl)
+  url.searchParams.set('application_name', name)
+  return url.href
 }
 
 function unique(answered: readonly Answered[]): Answered[] {
