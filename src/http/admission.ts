@@ -72,7 +72,8 @@ export class Admission {
       } else {
         refuse(request, response)
         gate.countRefusal()
-        response.on('close', () => refuseQuickly(request, gate))
+        // Not sooner: what is left of its body would come before the next request.
+        request.on('end', () => refuseQuickly(request.socket, gate))
       }
     })
   }

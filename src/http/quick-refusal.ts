@@ -1,4 +1,4 @@
-import type { IncomingMessage, ServerResponse } from 'node:http'
+import type { ServerResponse } from 'node:http'
 import type { Socket } from 'node:net'
 import { isNeverRefused, refusalText } from './refusal.js'
 import { requestIdOf } from './request-id.js'
@@ -19,11 +19,9 @@ export interface Gate {
 
 const met = new WeakSet<Socket>()
 
-/** Call it when a refusal was sent: from now on the connection is refused quickly. */
-export function refuseQuickly(request: IncomingMessage, gate: Gate): void {
-  const { socket } = request
-  // Of a request that is still being sent the rest would come here.
-  if (!request.complete || !socket.writable || met.has(socket)) return
+/** Call it when a refused request has been read to its end: from now on its connection is refused quickly. */
+export function refuseQuickly(socket: Socket, gate: Gate): void {
+  if (!socket.writable || met.has(socket)) return
   met.add(socket)
   const listeners = socket.listeners('data') as ((chunk: Buffer) => void)[]
   const [parse] = listeners

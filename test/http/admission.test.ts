@@ -144,6 +144,7 @@ t.test(
       t.equal(headers['content-type'], 'application/problem+json; charset=utf-8')
       t.equal(headers['retry-after'], '1')
       t.equal(headers['x-request-id'], id)
+      t.equal('date' in headers, id === 'first', 'only Node writes a date')
       t.match(JSON.parse(body), { status: 503, code: 'store_unavailable', requestId: id, type: /store_unavailable$/ })
     }
     client.send(post('{"a":1}', 'X-Request-Id: not an id\r\n'))
