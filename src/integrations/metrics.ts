@@ -2,6 +2,7 @@ import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
 import type { Observer } from '../domain/context.js'
 import { allPools } from '../domain/pools.js'
+import type { Admission } from '../http/admission.js'
 import { countRequests } from '../http/request-counts.js'
 import type { LockStats } from '../lock/lease.js'
 import { connectionsOf, type Executor } from '../store/database.js'
@@ -18,9 +19,14 @@ export type RequestMetrics = Pick<Metrics, 'registry' | 'request'>
 
 /**
  * What is counted, in Prometheus' ways. Labels are routes, codes and pools: few, and never an address or a node.
- * @param sources.lock the lock's plain counters, read at each scrape
+ * @param sources.lock the lock's plain counters, read at each scrape, as those of the admission are
  */
-export function createMetrics(sources: { db: Executor; lock: Readonly<LockStats>; version: string }): Metrics {
+export function createMetrics(sources: {
+  db: Executor
+  lock: Readonly<LockStats>
+  admission: Readonly<Admission['stats']>
+  version: string
+}): Metrics {
   const registry = new Registry()
   const registers = [registry]
   collectDefaultMetrics({ register: registry })
@@ -48,6 +54,7 @@ export function createMetrics(sources: { db: Executor; lock: Readonly<LockStats>
     registers,
   })
   countLock(sources.lock, registers)
+  countAdmission(sources.admission, registers)
   new Gauge({
     name: 'edge_ipam_database_connections',
     help: 'Connections to the database: all, those that do nothing, and statements that wait for one.',
@@ -104,6 +111,26 @@ function countLock(lock: Readonly<LockStats>, registers: Registry[]): void {
       },
     })
   }
+}
+
+function countAdmission(admission: Readonly<Admission['stats']>, registers: Registry[]): void {
+  new Counter({
+    name: 'edge_ipam_http_refused_total',
+    help: 'Requests that were refused at once because more came than could be served; no other metric counts them.',
+    registers,
+    collect() {
+      this.reset()
+      this.inc(admission.refused)
+    },
+  })
+  new Gauge({
+    name: 'edge_ipam_http_requests_under_way',
+    help: 'Requests that were let in and have no answer yet.',
+    registers,
+    collect() {
+      this.set(admission.underWay)
+    },
+  })
 }
 
 const EXPOSITION = 'edge_ipam_allocations_total{result="created"} 1200\n'

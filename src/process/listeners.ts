@@ -4,6 +4,7 @@ import type { Server as TlsServer } from 'node:tls'
 import type { FastifyBaseLogger } from 'fastify'
 import { type AppOptions, buildApp } from '../app.js'
 import type { Config } from '../config.js'
+import type { Admission } from '../http/admission.js'
 import { StartError } from './start-error.js'
 import { followKeyPair, type KeyPair, readKeyPair } from './tls-files.js'
 
@@ -25,7 +26,7 @@ export interface Listeners {
  */
 export async function openListeners(
   config: Config,
-  options: Omit<AppOptions, 'door' | 'tls' | 'trustedProxies'>,
+  { admission, ...options }: Omit<AppOptions, 'door' | 'tls' | 'trustedProxies'> & { admission: Admission },
   log: FastifyBaseLogger,
 ): Promise<Listeners> {
   const { tlsCertFile: certFile, tlsKeyFile: keyFile } = config
@@ -48,6 +49,7 @@ export async function openListeners(
       if (port === undefined) continue
       const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
       apps.push(app)
+      admission.guard(app.server)
       await app.listen({ host: config.host, port }).catch((error: NodeJS.ErrnoException) => {
         throw new StartError(listenProblem(config.host, `${variable}=${port}`, error), 1)
       })

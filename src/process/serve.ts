@@ -10,6 +10,7 @@ import { makeFirstPool } from '../domain/pools.js'
 import { sweep } from '../domain/reclaim.js'
 import { settleAdminToken } from '../domain/tokens.js'
 import type { DataDir } from '../embedded/data-dir.js'
+import { Admission } from '../http/admission.js'
 import { FailureLimit } from '../http/failure-limit.js'
 import { createMetrics } from '../integrations/metrics.js'
 import { createLock } from '../lock/allocation-lock.js'
@@ -55,14 +56,16 @@ export async function serve(
     stops.push(() => lock.close())
     stops.push(sweepNowAndThen(db, log))
     const onError = (error: unknown) => log.warn({ cause: (error as Error).message }, 'a use was not noted')
-    const metrics = createMetrics({ db, lock: lock.stats, version: version() })
+    const admission = new Admission(log)
+    const metrics = createMetrics({ db, lock: lock.stats, admission: admission.stats, version: version() })
     const services = {
       db,
       engine: startEngine(db, lock, metrics.observer),
       authenticator: new Authenticator(db, onError),
       failures: new FailureLimit(),
     }
-    const { urls, close } = await openListeners(config, { services, metrics, isReady: () => isCurrent(db), log }, log)
+    const options = { services, metrics, admission, isReady: () => isCurrent(db), log }
+    const { urls, close } = await openListeners(config, options, log)
     stops.push(close)
     dataDir?.announce({ url: urls.main })
     return { urls, dataDir, adminTokenFile: generated ? dataDir.adminTokenFile : undefined, stop }

@@ -12,7 +12,7 @@ export const joinScript: FastifyPluginAsync = async (app) => {
   app.get(
     '/join.sh',
     {
-      config: { access: 'open', doors: ['join'] },
+      config: { access: 'open', doors: ['join'], problems: ['store_unavailable'] },
       schema: {
         tags: ['join'],
         operationId: 'joinScript',
