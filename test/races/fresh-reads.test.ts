@@ -32,8 +32,9 @@ t.test(
       { writer: one, reader: other },
       { writer: other, reader: one },
     ])
+    const repeats = () => [...one.repeats, ...other.repeats].join('\n')
     await witness.reads(READS / 2)
-    t.equal(witness.repeated, 0, 'while all is well every request has its answer the first time')
+    t.equal(witness.repeated, 0, 'while all is well every request has its answer the first time', { found: repeats() })
 
     const broken: Progress = { made: 0 }
     const breaking = breakThings(replicas, broken, READS * 0.3)
@@ -44,7 +45,7 @@ t.test(
     t.ok(during > 0, 'that connections dropped was felt')
 
     await witness.reads(READS * 0.1)
-    t.equal(witness.repeated, during, 'and when all is well again')
+    t.equal(witness.repeated, during, 'and when all is well again', { found: repeats() })
 
     t.same(witness.stale, [], 'no read was older than the change before it')
     t.same(witness.strange, [], 'and every change was answered as it has to be')

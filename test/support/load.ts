@@ -51,6 +51,8 @@ export class Load {
   replies = 0
   /** Attempts that ended without an answer, or with 503. */
   repeated = 0
+  /** What came of the latest of them. */
+  readonly repeats: string[] = []
   readonly #agents: Agent[]
 
   constructor(readonly options: LoadOptions) {
@@ -104,6 +106,8 @@ export class Load {
       }
       const why = reply instanceof Error ? reply.message : `503 ${reply.body?.code}`
       this.troubled.set(ask, `${ask.method} ${ask.path} at ${target}: ${why}`)
+      this.repeats.push(this.troubled.get(ask)!)
+      if (this.repeats.length > 20) this.repeats.shift()
       if (Date.now() > end) throw new Error(`no answer in time to ${this.troubled.get(ask)}`)
       this.repeated++
       // Much sooner than Retry-After says: a client that is impatient finds more.
