@@ -12,17 +12,17 @@ import { until } from './support.js'
 const result = (status: number) => ({ results: [{ status }, { status }] })
 const items = (...names: string[]) => names.map((nodeName) => ({ nodeName }))
 
-/** Each: the request, the statement whose answer is lost, what the same request has the next time, what it left. */
+/** Each: the request, the statement whose answer is lost (one that is prepared by its name, as Bind has it), what the same request has the next time, what it left. */
 const requests = {
   'an allocation': {
     ask: ['POST', '/v1/allocations', { nodeName: 'alone' }],
-    loses: /allocate_together/,
+    loses: /\0allocate\0/,
     again: { status: 200, body: { nodeName: 'alone', uniqueIp: '10.213.0.2' } },
     left: ['allocation.created'],
   },
   'a batch': {
     ask: ['POST', '/v1/allocations/batch', { items: items('b', 'c') }],
-    loses: /allocate_together/,
+    loses: /\0allocate\0/,
     again: { status: 200, body: result(200) },
     left: ['allocation.created', 'allocation.created'],
   },
@@ -46,7 +46,7 @@ const requests = {
   },
   'a release': {
     ask: ['DELETE', '/v1/nodes/held/allocation?force=true'],
-    loses: /commit/i,
+    loses: /\0release\0/,
     again: { status: 200, body: { uniqueIp: '10.213.0.1', sequence: 1, state: 'quarantined' } },
     left: ['allocation.released'],
   },
