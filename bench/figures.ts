@@ -3,6 +3,7 @@ import { audit, batch } from './figures/bulk.js'
 import { lookup, registration, release } from './figures/by-name.js'
 import { memory, start, stored } from './figures/capacity.js'
 import { console } from './figures/console.js'
+import { overload } from './figures/overload.js'
 import { eightPools, fullPool } from './figures/pools.js'
 import { replicas } from './figures/replicas.js'
 import { single } from './figures/single.js'
@@ -25,4 +26,5 @@ export const measurements: readonly Measurement[] = [
   stored,
   start,
   memory,
+  overload,
 ]

@@ -1,0 +1,3 @@
+module edge-ipam/bench/load/open
+
+go 1.22
