@@ -1,7 +1,7 @@
-import { sql } from 'kysely'
+import { type AliasableExpression, type Selectable, sql } from 'kysely'
 import type { AllocationState, NodeState } from '../core/lifecycle.js'
 import { type Executor, prepared } from './database.js'
-import type { Labels } from './schema.js'
+import type { AllocationsTable, Labels } from './schema.js'
 
 /** One caller's wish, as the engine of migrations/0005 takes it. */
 export interface AllocationRequest {
@@ -82,27 +82,6 @@ export const holdings: (db: Executor, names: readonly string[]) => Promise<Holdi
   'select * from holdings($1::text[])',
 )
 
-/** Every row, joined with what is known of its node. */
-function held(db: Executor) {
-  return db
-    .selectFrom('allocations as a')
-    .innerJoin('pools as p', 'p.id', 'a.pool_id')
-    .leftJoin('nodes as n', 'n.name', 'a.node_name')
-    .select([
-      sql<string>`host(a.address)`.as('address'),
-      'a.node_name',
-      'p.name as pool',
-      'a.state',
-      'a.sequence',
-      'n.display_ip',
-      'n.node_uid',
-      'n.labels',
-      'a.allocated_at',
-      'a.registered_at',
-      'a.quarantined_until',
-    ])
-}
-
 /** Whether an address of the range is not free, or has a row that nobody swept yet. */
 export async function anyWithin(db: Executor, first: string, last: string): Promise<boolean> {
   const row = await db
@@ -123,24 +102,106 @@ export interface AllocationFilter {
   address?: string
 }
 
-/** A page of what is not free, by address. */
+export interface AllocationPage {
+  limit: number
+  /** The last address of the page before. */
+  after: string | null
+}
+
+/** A page of what is not free, by address: of what stands before it nothing is read. */
 export function listAllocations(
   db: Executor,
   filter: AllocationFilter,
-  page: { limit: number; after: string | null },
+  page: AllocationPage,
 ): Promise<AllocationRow[]> {
-  let query = held(db)
+  const { displayIp } = filter
+  // What has one address, or one node, is found by that.
+  if (displayIp === undefined) return shown(db, pick(db, filter, page)).execute()
+  const few = sql<boolean>`(select count(*) from found) <= ${MANY}`
+  const sorted = pick(db, filter, page)
+    .where(few)
+    .where(sql<boolean>`
+    a.address = any (array(
+      select address from allocations where node_name = any (array(select name from found)) and state <> 'quarantined'
+      union all
+      select address from allocations where node_name = any (array(select name from found)) and state = 'quarantined'
+    ))`)
+  const walked = pick(db, filter, page)
+    .where(sql<boolean>`not ${few}`)
+    .where(sql<boolean>`
+    (select n.display_ip from nodes n where n.name = a.node_name) = ${displayIp}`)
+  const picked = db
+    .with(
+      (cte) => cte('found').materialized(),
+      () =>
+        db
+          .selectFrom('nodes')
+          .select('name')
+          .where('display_ip', '=', displayIp)
+          .limit(MANY + 1),
+    )
+    .selectFrom(sorted.as('sorted'))
+    .selectAll()
+    .unionAll(db.selectFrom(walked.as('walked')).selectAll())
+  return shown(db, picked).limit(page.limit).execute()
+}
+
+/**
+ * Where more nodes than this have a display IP, addresses are walked in their order until the page is full; else all that
+ * these nodes have are sorted. So neither a display IP that few have nor one that all have costs a million rows.
+ */
+const MANY = 10_000
+
+/** A page of what the filter lets pass, whatever the display IP. */
+function pick(db: Executor, filter: AllocationFilter, page: AllocationPage) {
+  let query = db
+    .selectFrom('allocations as a')
+    .selectAll('a')
     .where(sql<boolean>`(a.state <> 'quarantined' or not quarantine_over(a.quarantined_until, now()))`)
     .orderBy('a.address')
     .limit(page.limit)
-  if (filter.pool !== undefined) query = query.where('p.name', '=', filter.pool)
+  if (filter.pool !== undefined) {
+    // Addresses of one pool lie side by side; from its id alone those of all pools before it would be read.
+    query = query.where(sql<boolean>`
+      a.address >= (select network(cidr) from pools where name = ${filter.pool})
+      and a.address <= (select host(broadcast(cidr))::inet from pools where name = ${filter.pool})`)
+  }
   if (filter.state !== undefined) query = query.where('a.state', '=', filter.state)
-  if (filter.nodeName !== undefined) query = query.where('a.node_name', '=', filter.nodeName)
-  if (filter.displayIp !== undefined) query = query.where('n.display_ip', '=', filter.displayIp)
+  if (filter.nodeName !== undefined) {
+    // Two indexes hold a node's addresses, what it has and what it had: each has to be asked by its own condition.
+    query = query.where(sql<boolean>`(
+      a.node_name = ${filter.nodeName} and a.state <> 'quarantined'
+      or a.node_name = ${filter.nodeName} and a.state = 'quarantined')`)
+  }
   if (filter.cidr !== undefined) query = query.where(sql<boolean>`a.address <<= ${filter.cidr}::cidr`)
   if (filter.address !== undefined) query = query.where(sql<boolean>`a.address = ${filter.address}::inet`)
   if (page.after !== null) query = query.where(sql<boolean>`a.address > ${page.after}::inet`)
-  return query.execute()
+  return query
+}
+
+/** What is picked, with what is known of its node: that is looked up for each. */
+function shown(db: Executor, picked: AliasableExpression<Selectable<AllocationsTable>>) {
+  return db
+    .selectFrom(picked.as('a'))
+    .innerJoin('pools as p', 'p.id', 'a.pool_id')
+    .leftJoinLateral(
+      (eb) => eb.selectFrom('nodes').selectAll().whereRef('name', '=', 'a.node_name').limit(1).as('n'),
+      (join) => join.onTrue(),
+    )
+    .select([
+      sql<string>`host(a.address)`.as('address'),
+      'a.node_name',
+      'p.name as pool',
+      'a.state',
+      'a.sequence',
+      'n.display_ip',
+      'n.node_uid',
+      'n.labels',
+      'a.allocated_at',
+      'a.registered_at',
+      'a.quarantined_until',
+    ])
+    .orderBy('a.address')
 }
 
 /** What a node holds, locked until the transaction ends. */

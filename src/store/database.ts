@@ -58,6 +58,8 @@ export function openDatabase(options: {
     application_name: options.name ?? 'edge-ipam',
     max: options.connections,
     types,
+    // To compile a plan, or to start workers for it, takes longer than nearly all of ours run.
+    options: '-c jit=off -c max_parallel_workers_per_gather=0',
     connectionTimeoutMillis: 3_000,
     ...(options.patient
       ? {}

@@ -1,7 +1,8 @@
-import { sql } from 'kysely'
+import { type AliasableExpression, type Selectable, sql } from 'kysely'
+import { beginningsOf, isPartOfIPv4 } from '../core/address-part.js'
 import type { NodeState } from '../core/lifecycle.js'
 import type { Executor } from './database.js'
-import type { Labels } from './schema.js'
+import type { Labels, NodesTable } from './schema.js'
 
 /** A node and what it holds; the latter is null where it holds nothing. */
 export interface NodeRow {
@@ -20,10 +21,21 @@ export interface NodeRow {
   registered_at: Date | null
 }
 
-function nodes(db: Executor) {
+/** What is picked, with what it holds: that is looked up for each, so nothing is read of what others hold. */
+function shown(db: Executor, picked: AliasableExpression<Selectable<NodesTable>>) {
   return db
-    .selectFrom('nodes as n')
-    .leftJoin('allocations as a', (join) => join.onRef('a.node_name', '=', 'n.name').on('a.state', '<>', 'quarantined'))
+    .selectFrom(picked.as('n'))
+    .leftJoinLateral(
+      (eb) =>
+        eb
+          .selectFrom('allocations as h')
+          .selectAll('h')
+          .whereRef('h.node_name', '=', 'n.name')
+          .where('h.state', '<>', 'quarantined')
+          .limit(1)
+          .as('a'),
+      (join) => join.onTrue(),
+    )
     .leftJoin('pools as p', 'p.id', 'a.pool_id')
     .select([
       'n.name',
@@ -40,6 +52,7 @@ function nodes(db: Executor) {
       'a.sequence',
       'a.registered_at',
     ])
+    .orderBy('n.name')
 }
 
 export interface NodeFilter {
@@ -51,29 +64,101 @@ export interface NodeFilter {
   label?: { key: string; value: string }
 }
 
-/** A page of nodes, by name. */
-export function listNodes(
-  db: Executor,
-  filter: NodeFilter,
-  page: { limit: number; after: string | null },
-): Promise<NodeRow[]> {
-  let query = nodes(db).orderBy('n.name').limit(page.limit)
-  if (filter.search !== undefined) {
-    const part = `%${filter.search.toLowerCase().replace(/[\\%_]/g, '\\$&')}%`
-    query = query.where((where) => where.or([where('n.name', 'like', part), where('n.display_ip', 'like', part)]))
+export interface NodePage {
+  limit: number
+  /** The last name of the page before. */
+  after: string | null
+}
+
+/** A page of nodes, by name: of what stands before it nothing is read. */
+export async function listNodes(db: Executor, filter: NodeFilter, page: NodePage): Promise<NodeRow[]> {
+  const part = filter.search?.toLowerCase()
+  if (part === undefined) return shown(db, pick(db, filter, page)).execute()
+  if (!CHARACTERS.test(part)) return []
+  const few = sql<boolean>`(select count(*) from found) <= ${MANY}`
+  const sorted = pick(db, filter, page).where(few).where(sql<boolean>`n.name = any (array(select name from found))`)
+  const walked = pick(db, filter, page).where(sql<boolean>`not ${few}`).where(among(part))
+  const picked = db
+    .with(
+      (cte) => cte('found').materialized(),
+      () => found(part, page),
+    )
+    .selectFrom(sorted.as('sorted'))
+    .selectAll()
+    .unionAll(db.selectFrom(walked.as('walked')).selectAll())
+  return shown(db, picked).limit(page.limit).execute()
+}
+
+/**
+ * Where a search finds more nodes than this, names are walked in their order until the page is full; else all that it finds
+ * are sorted. That is not left to the planner: it guesses how many names have a part in them, and where it is wrong it walks
+ * a million names to the one that has it, or sorts a million of them for each page.
+ */
+const MANY = 10_000
+
+/**
+ * The names that a search finds, in no order, some of them twice, and not more than a few too many. Part of an IPv4 address
+ * is looked up as a beginning of display IPs, and in the few names that could have it; for any other all names are read,
+ * unless the database has an index for that (docs/operating.md).
+ */
+function found(part: string, page: NodePage) {
+  const beginnings = isPartOfIPv4(part) ? beginningsOf(part) : undefined
+  const after = page.after ?? ''
+  if (beginnings === undefined) {
+    return sql<{
+      name: string
+    }>`(select n.name from nodes n where ${has(part)} and n.name > ${after} limit ${MANY + 1})`
   }
+  return sql<{ name: string }>`(
+    (select name from nodes where name ~ '[0-9][.][0-9]' and name like ${`%${part}%`} and name > ${after}
+      limit ${MANY + 1})
+    union all
+    (select n.name from unnest(${beginnings}::text[]) beginning, lateral (
+      select name from nodes
+      where display_ip ~>=~ beginning and display_ip ~<~ (beginning || ':') and name > ${after} limit ${MANY + 1}
+    ) n limit ${MANY + 1})
+  )`
+}
+
+function has(part: string) {
+  return sql<boolean>`(n.name like ${`%${part}%`} or n.display_ip like ${`%${part}%`})`
+}
+
+/** The same, for where many have it. Of this condition the planner assumes so, and walks; of `like` it may believe otherwise. */
+function among(part: string) {
+  return sql<boolean>`(strpos(n.name, ${part}) > 0 or strpos(n.display_ip, ${part}) > 0)`
+}
+
+/** What a name or an address can have in it. There is no wildcard of `like` among it. */
+const CHARACTERS = /^[0-9a-z.:-]*$/
+
+function beyond(db: Executor, page: NodePage) {
+  return db.selectFrom('nodes as n').where('n.name', '>', page.after ?? '')
+}
+
+/** A page of the nodes that the filter lets pass, whatever is searched for. */
+function pick(db: Executor, filter: NodeFilter, page: NodePage) {
+  let query = beyond(db, page).selectAll('n').orderBy('n.name').limit(page.limit)
   if (filter.displayIp !== undefined) query = query.where('n.display_ip', '=', filter.displayIp)
-  if (filter.uniqueIp !== undefined) query = query.where(sql<boolean>`a.address = ${filter.uniqueIp}::inet`)
-  if (filter.state !== undefined) query = query.where('a.state', '=', filter.state)
   if (filter.label !== undefined) {
     query = query.where(sql<boolean>`n.labels ->> ${filter.label.key}::text = ${filter.label.value}::text`)
   }
-  if (page.after !== null) query = query.where('n.name', '>', page.after)
-  return query.execute()
+  if (filter.uniqueIp !== undefined || filter.state !== undefined) {
+    let holders = db
+      .selectFrom('allocations as a')
+      .select('a.node_name')
+      .where('a.state', '<>', 'quarantined')
+      // The planner does not conclude this from the node's name, and would read all holders before the page.
+      .where('a.node_name', '>', page.after ?? '')
+    if (filter.uniqueIp !== undefined) holders = holders.where(sql<boolean>`a.address = ${filter.uniqueIp}::inet`)
+    if (filter.state !== undefined) holders = holders.where('a.state', '=', filter.state)
+    query = query.where('n.name', 'in', holders)
+  }
+  return query
 }
 
 export function findNode(db: Executor, name: string): Promise<NodeRow | undefined> {
-  return nodes(db).where('n.name', '=', name).executeTakeFirst()
+  return shown(db, db.selectFrom('nodes').selectAll().where('name', '=', name)).executeTakeFirst()
 }
 
 /** Locks a node's row until the transaction ends; undefined if there is none. */
