@@ -57,10 +57,11 @@ export function startEngine(db: Executor, lock: AllocationLock, observer: Observ
     observer,
     allocations: new Gatherer({
       // The lock only saves the work of waiting in the database. Callers of all pools share a batch, so they share
-      // the lock of the pool that is named, or of the choice among all pools.
+      // the lock of the pool that is named, or of the choice among all pools. A pool that is first named while the
+      // process waits goes without.
+      inTurn: (waiting, work) => lock.run([...new Set(waiting.map(lockKey))], work),
       run: async (requests) => {
-        const keys = [...new Set(requests.map(lockKey))]
-        const outcomes = await lock.run(keys, () => withRetries(() => allocateBatch(db, requests)))
+        const outcomes = await withRetries(() => allocateBatch(db, requests))
         observer.batch(outcomes.map((outcome) => outcome.code))
         return outcomes
       },

@@ -10,8 +10,8 @@ interface Waiting<Question, Answer> {
  * Gathers callers who come at the same time into one batch, so that one round trip (and one fsync) serves them all.
  *
  * There is no timer: who comes while nothing is under way starts a batch at the end of the same turn of the event
- * loop; who comes while one is under way is in the next, which begins when that one ends. So a lone caller waits for nobody, and batches grow just as
- * large as the database's own time makes them.
+ * loop; who comes while one is under way is in the next, which begins when that one ends. So a lone caller waits for
+ * nobody, and batches grow just as large as the database's own time, or that of the other replicas, makes them.
  *
  * A batch that fails as a whole with a Problem (the database is away) fails everybody who waits, too: they would wait
  * as long again, for the same answer. One that fails otherwise is done again question by question, so that one bad
@@ -26,6 +26,12 @@ export class Gatherer<Question, Answer> {
     private readonly options: {
       /** Answers in the order of the questions. */
       run: (questions: readonly Question[]) => Promise<readonly Answer[]>
+      /**
+       * Does the work when it is this process's turn; `waiting` are those who ask for it. The batch is made up only
+       * then, with whoever has come by then: one made up before would be small, and leave the others for another turn.
+       * Rejects only if the work does, and that does not. For one at a time.
+       */
+      inTurn?: <T>(waiting: readonly Question[], work: () => Promise<T>) => Promise<T>
       maxBatch: number
       maxRunning: number
       /** Above this many waiting questions the next one is refused at once. */
@@ -82,24 +88,36 @@ export class Gatherer<Question, Answer> {
     return batch
   }
 
-  async #serve(batch: Waiting<Question, Answer>[]): Promise<void> {
+  async #serveNext(): Promise<void> {
     this.#running++
+    const { inTurn } = this.options
+    const work = () => this.#serve(this.#take())
+    const tell = inTurn
+      ? await inTurn(
+          this.#queue.map(({ question }) => question),
+          work,
+        )
+      : await work()
+    this.#ended(tell)
+  }
+
+  /** Never rejects: what it resolves with tells the callers what became of them. */
+  async #serve(batch: readonly Waiting<Question, Answer>[]): Promise<() => void> {
     try {
       const answers = await this.options.run(batch.map((waiting) => waiting.question))
-      this.#ended(() => {
+      return () => {
         for (const [index, waiting] of batch.entries()) waiting.resolve(answers[index]!)
-      })
+      }
     } catch (error) {
-      if (error instanceof Problem) {
-        const all = [...batch, ...this.#queue.splice(0)]
-        this.#ended(() => {
-          for (const waiting of all) waiting.reject(error)
-        })
-      } else if (batch.length === 1) {
-        this.#ended(() => batch[0]!.reject(error))
-      } else {
-        await Promise.all(batch.map((waiting) => this.#serve([waiting])))
-        this.#ended(() => {})
+      const rejected = error instanceof Problem ? [...batch, ...this.#queue.splice(0)] : batch
+      if (rejected.length === 1 || error instanceof Problem) {
+        return () => {
+          for (const waiting of rejected) waiting.reject(error)
+        }
+      }
+      const tells = await Promise.all(batch.map((waiting) => this.#serve([waiting])))
+      return () => {
+        for (const tell of tells) tell()
       }
     }
   }
@@ -118,7 +136,7 @@ export class Gatherer<Question, Answer> {
 
   #startNext(): boolean {
     if (this.#queue.length === 0 || this.#running >= this.options.maxRunning) return false
-    void this.#serve(this.#take())
+    void this.#serveNext()
     return true
   }
 }
