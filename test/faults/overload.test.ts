@@ -38,8 +38,10 @@ t.test('three thousand nodes that come at once are all served', { timeout: 120_0
   const service = await startService(t)
   const load = loadOn(t, service, 3_000)
   await load.run(names('burst', 3_000), (name, connection) => load.allocate(connection, name))
-  t.equal(load.repeated, 0, 'nobody had to ask twice')
+  // Where the machine is slow, some may be told to come again.
+  t.same(load.improper, [], 'if at all, nobody is refused but with a word on when to come again')
   t.equal(load.answered.length, 3_000)
+  t.same(await lostAnswers(service.databaseUrl, load.answered), [])
 })
 
 t.test(
