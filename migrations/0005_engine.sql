@@ -212,7 +212,7 @@ declare
 begin
   -- A node that holds an address is known, so of an unknown one nothing more has to be looked up.
   select array_agg(r order by (r).ord) filter (where is_fresh),
-    array_agg(r order by (r).node_name) filter (where not is_fresh),
+    array_agg(r order by (r).node_name collate "C") filter (where not is_fresh),
     coalesce(array_agg((r).ord) filter (where holds), '{}'),
     array_agg(distinct (r).pool) filter (where not holds and (r).pool is not null),
     array_agg((r).address) filter (where not holds and (r).address is not null),
@@ -287,7 +287,7 @@ begin
 
   if cardinality(served) > 0 then
     return query
-    -- In the order of names: two batches that meet on a name then wait in one direction only.
+    -- In the order of names, by bytes as everywhere: two batches that meet on a name then wait in one direction only.
     with handed_out as materialized (
       select s.ord, s.node_name, s.actor, s.request_id, s.given, s.from_pool, s.pool_name,
         s.patch ->> 'displayIp' as display_ip, s.patch ->> 'nodeUid' as node_uid,
@@ -296,7 +296,7 @@ begin
         case when rehearsal then next_allocation_sequence() else nextval('allocation_sequence') end as number
       from unnest(served, addresses, pool_ids, pool_names)
         s (ord, node_name, asked_pool, asked_address, patch, actor, request_id, limited_token, given, from_pool, pool_name)
-      order by s.node_name
+      order by s.node_name collate "C"
     ), new_nodes as (
       insert into nodes (name, display_ip, node_uid, labels, last_address, created_at, updated_at)
       select h.node_name, h.display_ip, h.node_uid, h.labels, h.given, moment, moment from handed_out h
