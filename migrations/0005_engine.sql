@@ -76,8 +76,6 @@ declare
   holder allocations;
   matched boolean := false;
   was jsonb;
-  -- take_next counts what it takes.
-  counted boolean := false;
 begin
   if exists (select from allocations where node_name = req.node_name and state <> 'quarantined') then
     return answer_holder(req);
@@ -114,6 +112,8 @@ begin
         if req.address is not null then return 'address_reserved'; end if;
         wish := null;
       end if;
+      -- As take_next does: what is taken out of the free ranges is held.
+      update pools set held = held + 1 where id = pool.id and wish is not null;
     elsif is_reserved(pool.id, wish) then
       if req.address is not null then return 'address_reserved'; end if;
       wish := null;
@@ -124,8 +124,8 @@ begin
       insert into audit (at, action, actor, node_name, address, pool, before)
       values (moment, 'allocation.freed', 'system', holder.node_name, wish, pool.name, jsonb_build_object(
         'state', 'quarantined', 'sequence', holder.sequence, 'quarantinedUntil', holder.quarantined_until));
+      -- Another row takes its place below: as many are held as before.
       delete from allocations where address = wish;
-      update pools set held = held - 1 where id = pool.id;
     elsif holder.node_name = req.node_name and coalesce(holder.allocated_at >= node.created_at, false) then
       was := jsonb_build_object('state', 'quarantined', 'sequence', holder.sequence,
         'quarantinedUntil', holder.quarantined_until);
@@ -145,7 +145,6 @@ begin
       if pool.state <> 'active' then return 'pool_not_active'; end if;
       matched := true;
       wish := (take_next(pool, 1, moment))[1];
-      counted := wish is not null;
       exit when wish is not null;
     end loop;
     if not matched then return 'pool_not_found'; end if;
@@ -164,7 +163,6 @@ begin
   if was is null then
     insert into allocations (address, pool_id, node_name, sequence, allocated_at)
     values (wish, pool.id, req.node_name, next_allocation_sequence(), moment);
-    update pools set held = held + 1 where id = pool.id and not counted;
   else
     update allocations set state = 'allocated', quarantined_until = null, registered_at = null,
       allocated_at = moment, sequence = next_allocation_sequence() where address = wish;
