@@ -1,6 +1,5 @@
-import { once } from 'node:events'
-import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import type { Test } from 'tap'
+import { openWayToPostgres } from '../support/way-to-postgres.js'
 
 /** A way to PostgreSQL that can lose an answer. */
 export interface LosingProxy {
@@ -19,23 +18,10 @@ export interface LosingProxy {
 }
 
 export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: string): Promise<LosingProxy> {
-  const target = new URL(databaseUrl)
-  const sockets = new Set<Socket>()
   let wanted: { statement: RegExp; lost: () => void } | undefined
   let watched: { happened: () => Promise<boolean>; lost: () => void } | undefined
 
-  const server = createServer((client) => {
-    const postgres = connect(Number(target.port || 5432), target.hostname)
-    const end = () => {
-      for (const socket of [client, postgres]) {
-        socket.destroy()
-        sockets.delete(socket)
-      }
-    }
-    for (const socket of [client, postgres]) {
-      sockets.add(socket)
-      socket.on('error', end).on('close', end)
-    }
+  const { url, sockets } = await openWayToPostgres(t, databaseUrl, (client, postgres, end) => {
     let lost: (() => void) | undefined
     let kept = Buffer.alloc(0)
     // What comes later waits until it is known of what came before.
@@ -65,16 +51,8 @@ export async function startLosingProxy(t: Pick<Test, 'teardown'>, databaseUrl: s
       lost()
     })
   })
-  server.listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  t.teardown(() => {
-    for (const socket of sockets) socket.destroy()
-    server.close()
-  })
-  const url = new URL(databaseUrl)
-  url.host = `127.0.0.1:${(server.address() as AddressInfo).port}`
   return {
-    url: url.href,
+    url,
     loseAnswerTo: (statement) =>
       new Promise((lost) => {
         wanted = { statement, lost }
