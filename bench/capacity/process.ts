@@ -1,9 +1,9 @@
-import { readFileSync } from 'node:fs'
 import { put } from '../contestants/load.js'
 import { crowd, crowded, migrated } from '../databases.js'
 import { writePaths } from '../load/paths.js'
 import { Absent, type Bench } from '../measurement.js'
 import type { Finding } from '../probe.js'
+import { residentMegabytes } from '../resident.js'
 import { Scope } from '../scope.js'
 import { type HttpServer, startService } from '../servers/http.js'
 import { middle } from '../statistics.js'
@@ -105,14 +105,4 @@ async function makePool({ url, token }: HttpServer): Promise<void> {
     body: JSON.stringify({ name: 'pool-0', cidr: '11.0.0.0/8' }),
   })
   if (answer.status !== 201) throw new Error(`pool-0 could not be made: ${await answer.text()}`)
-}
-
-/** As Linux counts it: what is in memory, shared pages included; undefined where there is no such process, or no Linux. */
-function residentMegabytes(pid: number): number | undefined {
-  try {
-    const [, kilobytes] = /^VmRSS:\s+(\d+) kB$/m.exec(readFileSync(`/proc/${pid}/status`, 'utf8')) ?? []
-    return Number(kilobytes) / 1024
-  } catch {
-    return undefined
-  }
 }

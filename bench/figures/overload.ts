@@ -1,8 +1,8 @@
-import { readFileSync } from 'node:fs'
 import { watchCpu } from '../cpu.js'
 import { countHoldings } from '../fleet.js'
 import { buildOpenLoop, type OpenLoopResult, type Phase } from '../load/open-loop.js'
 import { probe } from '../probe.js'
+import { residentMegabytes } from '../resident.js'
 import { startService } from '../servers/http.js'
 import { withClient } from '../servers/postgres.js'
 
@@ -146,7 +146,7 @@ class Memory {
   }
 
   #look(): void {
-    const [, kilobytes] = /^VmRSS:\s+(\d+)/m.exec(readFileSync(`/proc/${this.pid}/status`, 'latin1')) ?? []
-    this.#sizes.push(Math.round(Number(kilobytes) / 1024))
+    const size = residentMegabytes(this.pid)
+    if (size !== undefined) this.#sizes.push(Math.round(size))
   }
 }
