@@ -6,7 +6,7 @@ import type { TypeBoxTypeProvider } from '@fastify/type-provider-typebox'
 import fastify, { type FastifyBaseLogger, LogController } from 'fastify'
 import { Problem } from './core/errors.js'
 import { guard } from './http/auth.js'
-import { readBodies } from './http/body.js'
+import { BODY_LIMIT, readBodies } from './http/body.js'
 import { type Door, keepTo, nothingHere } from './http/doors.js'
 import { errorHandler, problemBody, sendProblem } from './http/errors.js'
 import { openapi } from './http/openapi.js'
@@ -31,8 +31,6 @@ import { ProblemDetails } from './schemas/common.js'
 import { Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
-
-const BODY_LIMIT = 2 * 1024 * 1024
 
 /** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
 const timeouts = { headersTimeout: 15_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 }

@@ -106,7 +106,11 @@ export async function uniqueIp(context: Context, nodeName: string): Promise<Uniq
   assertMayName(context.caller, nodeName)
   const row = await context.engine.holdings.ask(nodeName)
   if (!row) throw new Problem('node_not_found', 'No node of this name holds an address.')
-  return { nodeName, uniqueIp: canonicalAddress(row.address), sequence: row.sequence }
+  return toUniqueIp(nodeName, row)
+}
+
+export function toUniqueIp(nodeName: string, { address, sequence }: { address: string; sequence: number }): UniqueIp {
+  return { nodeName, uniqueIp: canonicalAddress(address), sequence }
 }
 
 /** @throws Problem allocation_not_found */

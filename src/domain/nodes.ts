@@ -10,7 +10,7 @@ import * as store from '../store/nodes.js'
 import { poolStateOf } from '../store/pools.js'
 import { releaseTogether } from '../store/releases.js'
 import { transaction, withRetries } from '../store/transaction.js'
-import { allocate } from './allocations.js'
+import { allocate, toUniqueIp } from './allocations.js'
 import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
 import { releaseOf } from './releases.js'
 
@@ -204,10 +204,6 @@ export function toNorthboundNode(row: store.NodeRow): NorthboundNode {
     state: row.state,
     joinedAt: row.registered_at?.toISOString() ?? null,
   }
-}
-
-function toUniqueIp(nodeName: string, { address, sequence }: { address: string; sequence: number }): UniqueIp {
-  return { nodeName, uniqueIp: canonicalAddress(address), sequence }
 }
 
 /**

@@ -1,4 +1,5 @@
 import type { IncomingMessage, Server, ServerResponse } from 'node:http'
+import { BODY_LIMIT } from './body.js'
 import { type Gate, refuseQuickly } from './quick-refusal.js'
 import { isNeverRefused, refuse } from './refusal.js'
 
@@ -15,8 +16,6 @@ const LOOK = 25
 /** The bodies under way may have so many bytes together; one that does not say how long it is counts as `UNSAID`. */
 const MOST_BYTES = 64 * 1024 * 1024
 const UNSAID = 64 * 1024
-/** What says that it has more is refused for that, and never read. */
-const LARGEST = 2 * 1024 * 1024
 
 /** Where the beginning and the end of an overload are told: a line each. A pino logger fits. */
 export interface AdmissionLog {
@@ -128,5 +127,6 @@ export class Admission {
 
 function bytesOf({ headers }: IncomingMessage): number {
   if (headers['transfer-encoding'] !== undefined) return UNSAID
-  return Math.min(Number(headers['content-length'] ?? 0), LARGEST)
+  // What says that it has more than the largest is refused for that, and never read.
+  return Math.min(Number(headers['content-length'] ?? 0), BODY_LIMIT)
 }

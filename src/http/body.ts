@@ -3,6 +3,9 @@ import type { FastifyInstance, FastifyRequest, preValidationHookHandler } from '
 import { invalidField, Problem } from '../core/errors.js'
 import { isSilent } from './errors.js'
 
+/** The largest body, in bytes. */
+export const BODY_LIMIT = 2 * 1024 * 1024
+
 /** Has the app read bodies as JSON, and refuse one where none is asked for: what it says would not be done. */
 export function readBodies(app: FastifyInstance): void {
   app.removeAllContentTypeParsers()

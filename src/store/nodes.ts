@@ -132,13 +132,14 @@ function among(part: string) {
 /** What a name or an address can have in it. There is no wildcard of `like` among it. */
 const CHARACTERS = /^[0-9a-z.:-]*$/
 
-function beyond(db: Executor, page: NodePage) {
-  return db.selectFrom('nodes as n').where('n.name', '>', page.after ?? '')
-}
-
 /** A page of the nodes that the filter lets pass, whatever is searched for. */
 function pick(db: Executor, filter: NodeFilter, page: NodePage) {
-  let query = beyond(db, page).selectAll('n').orderBy('n.name').limit(page.limit)
+  let query = db
+    .selectFrom('nodes as n')
+    .selectAll('n')
+    .where('n.name', '>', page.after ?? '')
+    .orderBy('n.name')
+    .limit(page.limit)
   if (filter.displayIp !== undefined) query = query.where('n.display_ip', '=', filter.displayIp)
   if (filter.label !== undefined) {
     query = query.where(sql<boolean>`n.labels ->> ${filter.label.key}::text = ${filter.label.value}::text`)
