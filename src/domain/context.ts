@@ -77,7 +77,7 @@ export function startEngine(db: Executor, lock: AllocationLock, observer: Observ
         return names.map((name) => rows.get(name))
       },
       maxBatch: 1_000,
-      maxRunning: 2,
+      maxRunning: 1,
       maxQueue: MAX_QUEUE,
     }),
     releasable: new Gatherer({
