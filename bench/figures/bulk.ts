@@ -6,6 +6,7 @@ import { aged } from '../databases.js'
 
 export const batch = contest({
   name: 'batch',
+  long: 'as allocate-64, a thousand at a time',
   contestants: { bare: bare('batch', 8), service: service(allocatingBatches, 8) },
   figures: [
     {

@@ -35,6 +35,7 @@ export const registration = contest({
 
 export const release = contest({
   name: 'release',
+  long: 'allocates first what each round releases',
   contestants: { bare: bare('release', 64), service: service(releasing, 64) },
   figures: [
     {

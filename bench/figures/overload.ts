@@ -50,15 +50,15 @@ export const overload = probe({
     const generate = await buildOpenLoop(scope)
     const databaseUrl = await postgres.createDatabase(scope)
     const server = await startService(scope, { program, databaseUrl, pool: '10.0.0.0/8' })
-    const seconds = quick ? 10 : 60
+    const seconds = quick ? 6 : 60
 
     const capacityOf = async (prefix: string, length: number) => {
       const closed = { phases: [{ rate: 0, seconds: length }], connections: 256, prefix }
       const { phases: only } = await generate(server, closed, signal)
       return only[0]!.created.count / length
     }
-    await capacityOf('warm-', quick ? 2 : 5)
-    const capacity = await capacityOf('before-', quick ? 3 : 10)
+    await capacityOf('warm-', quick ? 1 : 5)
+    const capacity = await capacityOf('before-', quick ? 2 : 10)
     const calm = Math.round(capacity / 4)
     const phases: Phase[] = [
       { rate: calm, seconds: CALM_BEFORE },
@@ -72,7 +72,7 @@ export const overload = probe({
     )
     const sizes = memory.end()
     // Twice, since the machine may have become slower meanwhile, or quicker.
-    const capacityAfter = await capacityOf('after-', quick ? 3 : 10)
+    const capacityAfter = await capacityOf('after-', quick ? 2 : 10)
     const { created, refused } = result.phases[1]!
     progress(
       `  capacity ${Math.round(capacity)}/s, afterwards ${Math.round(capacityAfter)}/s; offered twice the former for ${seconds} s: ${Math.round(created.count / seconds)}/s served, ` +

@@ -20,6 +20,7 @@ export const eightPools = contest({
 
 export const fullPool = contest({
   name: 'pool-full',
+  long: 'fills a million addresses first',
   // See contestants/refilled.ts.
   seconds: 1,
   contestants: {

@@ -6,7 +6,7 @@ import { isNeverRefused, refuse } from './refusal.js'
 /** So many requests under way are ordinary: they are served, however long each takes. */
 const LEAST = 1_000
 /** So many may be under way in a burst, as nodes come back after a power cut, and never more. */
-const MOST = 3_000
+const MOST = 2_000
 /** A crowd is a burst for so long (ms). */
 const BURST = 1_000
 /** The longest (ms) that a request is to wait when more come than can be served. */

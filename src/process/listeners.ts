@@ -1,3 +1,4 @@
+import { lookup } from 'node:dns/promises'
 import type { Server } from 'node:http'
 import type { AddressInfo } from 'node:net'
 import type { Server as TlsServer } from 'node:tls'
@@ -50,7 +51,10 @@ export async function openListeners(
       const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
       apps.push(app)
       admission.guard(app.server)
-      await app.listen({ host: config.host, port }).catch((error: NodeJS.ErrnoException) => {
+      // Fastify would make a second server for the other address of `localhost`, without all that belongs to this one:
+      // admission, answers to what is not HTTP, new certificates.
+      const { address: host } = config.host === 'localhost' ? await lookup(config.host) : { address: config.host }
+      await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
         throw new StartError(listenProblem(config.host, `${variable}=${port}`, error), 1)
       })
       urls[name] = urlOf(config.host, (app.server.address() as AddressInfo).port, tls)

@@ -1,3 +1,4 @@
+import { connect } from 'node:net'
 import t from 'tap'
 import { startService } from '../support/service.js'
 import { give, problem, tokenOf } from './support.js'
@@ -132,3 +133,28 @@ t.test('SIGTERM closes every listener, and exits 0', async (t) => {
     await t.rejects(fetch(`${url}/livez`), `${url} is closed`)
   }
 })
+
+t.test('at localhost, too, whoever answers is the service with all that belongs to it', async (t) => {
+  const { url } = await startService(t, { env: { HOST: 'localhost' } })
+  const { port } = new URL(url)
+  const answers = await Promise.all(
+    ['127.0.0.1', '::1'].map((host) => answerTo('not HTTP', { host, port: Number(port) })),
+  )
+  const given = answers.filter((answer) => answer !== undefined)
+  t.ok(given.length > 0, 'it listens at one of the addresses at least')
+  for (const answer of given) t.match(answer, /^HTTP\/1\.1 400 [\s\S]*application\/problem\+json/)
+})
+
+/** What comes back on a connection of its own; undefined if nobody listens there. */
+function answerTo(text: string, to: { host: string; port: number }): Promise<string | undefined> {
+  return new Promise((resolve) => {
+    let answer = ''
+    const socket = connect(to, () => socket.write(`${text}\r\n\r\n`))
+    socket.setEncoding('latin1')
+    socket.on('data', (chunk) => {
+      answer += chunk
+    })
+    socket.on('error', () => resolve(undefined))
+    socket.on('end', () => resolve(answer))
+  })
+}
