@@ -1,6 +1,6 @@
 import { allocate64, allocate256 } from './figures/allocate.js'
 import { audit, batch } from './figures/bulk.js'
-import { lookup, registration, release } from './figures/by-name.js'
+import { again, lookup, registration, release } from './figures/by-name.js'
 import { memory, start, stored } from './figures/capacity.js'
 import { console } from './figures/console.js'
 import { overload } from './figures/overload.js'
@@ -20,6 +20,7 @@ export const measurements: readonly Measurement[] = [
   single,
   lookup,
   registration,
+  again,
   release,
   batch,
   console,

@@ -24,7 +24,7 @@ export async function makeFleet(
     const { rows } = await client.query(
       `select count(*) filter (where code = 'created')::integer as made from allocate_together((
         select jsonb_agg(jsonb_build_object('ord', i - $2::integer + 1, 'node_name', name, 'actor', 'system',
-          'patch', jsonb_build_object('displayIp', host('192.168.0.1'::inet + i % $5::integer)) ||
+          'patch', jsonb_build_object('displayIp', host('192.168.1.10'::inet + i % $5::integer)) ||
             case when $4 then jsonb_build_object('nodeUid', name) else '{}' end))
         from generate_series($2::integer, $3::integer) i, lateral (select $1::text || lpad(i::text, 8, '0')) named (name)))`,
       [prefix, first, Math.min(first + CHUNK, count) - 1, registered, Math.ceil(count / nodesPerDisplayIp)],

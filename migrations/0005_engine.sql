@@ -201,8 +201,9 @@ returns table (
 language plpgsql as $$
 #variable_conflict use_column
 declare
-  -- Fresh ones that have no address yet, as they came; all others, in the order of names.
+  -- Fresh ones that have no address yet, as they came; who only wants to hear what it holds; all others, by name.
   fresh allocation_request[];
+  same allocation_request[];
   single allocation_request[];
   holders integer[];
   wanted_pools text[];
@@ -224,21 +225,30 @@ declare
   codes text[] := '{}';
   rehearsal boolean := coalesce(current_setting('edge_ipam.dry_run', true) = 'on', false);
 begin
-  -- A node that holds an address is known, so of an unknown one nothing more has to be looked up.
+  -- A node that holds an address is known, so of an unknown one nothing more has to be looked up. Who holds one and says
+  -- nothing new needs no lock and no write: that is how thousands come back at once, after a power cut.
   select array_agg(r order by (r).ord) filter (where is_fresh),
-    array_agg(r order by (r).node_name collate "C") filter (where not is_fresh),
+    array_agg(r) filter (where is_same),
+    array_agg(r order by (r).node_name collate "C") filter (where not is_fresh and not is_same),
     coalesce(array_agg((r).ord) filter (where holds), '{}'),
     array_agg(distinct (r).pool) filter (where not holds and (r).pool is not null),
     array_agg((r).address) filter (where not holds and (r).address is not null),
     coalesce(bool_or(not holds and (r).pool is null and (r).address is null), false)
-  into fresh, single, holders, wanted_pools, wanted_addresses, any_pool
+  into fresh, same, single, holders, wanted_pools, wanted_addresses, any_pool
   from (
-    select r, n.name is null and r.address is null and r.limited_token is null,
-      n.name is not null
-        and exists (select from allocations a where a.node_name = r.node_name and a.state <> 'quarantined')
+    select r, n.name is null and r.address is null and r.limited_token is null, a.address is not null,
+      case when a.address is null or r.limited_token is not null then false
+        else coalesce(r.address = a.address, true) and coalesce(r.pool = p.name, true)
+          and r.patch - 'labels' <@ jsonb_build_object('displayIp', n.display_ip, 'nodeUid', n.node_uid)
+          and (not r.patch ? 'labels' or nullif(nullif(r.patch -> 'labels', 'null'), '{}') is not distinct from n.labels) end
     from jsonb_populate_recordset(null::allocation_request, requests) r
     left join nodes n on n.name = r.node_name
-  ) looked (r, is_fresh, holds);
+    left join allocations a on a.node_name = n.name and a.state <> 'quarantined'
+    left join pools p on p.id = a.pool_id
+  ) looked (r, is_fresh, holds, is_same);
+  foreach req in array coalesce(same, '{}') loop
+    codes[req.ord] := 'existing';
+  end loop;
 
   -- Every pool that may be needed is locked now, in one order, so that two batches cannot wait for each other.
   if any_pool or wanted_pools is not null or wanted_addresses is not null then
@@ -338,7 +348,7 @@ begin
           else coalesce(codes[r.ord], 'pool_not_found') end,
         host(a.address), p.name::text, a.state, a.sequence, n.display_ip, n.node_uid, n.labels,
         a.allocated_at, a.registered_at
-      from unnest(single || fresh) r
+      from unnest(single || same || fresh) r
       left join allocations a on a.node_name = r.node_name and a.state <> 'quarantined'
       left join nodes n on n.name = r.node_name
       left join pools p on p.id = a.pool_id;

@@ -33,6 +33,21 @@ export const registration = contest({
   ],
 })
 
+/** Thousands come back at once, after a power cut, and ask for what they hold. */
+export const again = contest({
+  name: 'again',
+  long: 'as lookup',
+  contestants: { bare: bare('allocate', 64), service: service(asking('allocate'), 64) },
+  figures: [
+    {
+      name: 'again',
+      title: 'allocate for nodes that hold an address, 64 connections, against a bare POST',
+      ours: 'service',
+      against: 'bare',
+    },
+  ],
+})
+
 export const release = contest({
   name: 'release',
   long: 'allocates first what each round releases',
