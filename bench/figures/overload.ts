@@ -102,14 +102,15 @@ export const overload = probe({
   },
 })
 
-/** Milliseconds from the end of the overload to the last moment in which somebody was refused or waited longer than before. */
+/** Milliseconds from the end of the overload to the first whole second in which nobody was refused or waited longer than before. */
 function untilNormal({ moments }: OpenLoopResult, seconds: number): number {
   // The very first requests of connections are slower.
   const before = moments.slice(10, CALM_BEFORE * 10)
   const usual = Math.max(...before.map(({ created }) => created.max))
   const after = moments.slice((CALM_BEFORE + seconds) * 10)
-  const last = after.findLastIndex(({ created, refused }) => refused.count > 0 || created.p99 > usual)
-  return (last + 1) * 100
+  const calm = after.map(({ created, refused }) => refused.count === 0 && created.p99 <= usual)
+  const first = calm.findIndex((_, i) => calm.slice(i, i + 10).length === 10 && calm.slice(i, i + 10).every(Boolean))
+  return (first < 0 ? after.length : first) * 100
 }
 
 function wrongs({ wrong, firstWrong, broken, unhelpful, unanswered }: OpenLoopResult): string[] {
