@@ -109,8 +109,10 @@ function untilNormal({ moments }: OpenLoopResult, seconds: number): number {
   const usual = Math.max(...before.map(({ created }) => created.max))
   const after = moments.slice((CALM_BEFORE + seconds) * 10)
   const calm = after.map(({ created, refused }) => refused.count === 0 && created.p99 <= usual)
-  const first = calm.findIndex((_, i) => calm.slice(i, i + 10).length === 10 && calm.slice(i, i + 10).every(Boolean))
-  return (first < 0 ? after.length : first) * 100
+  for (let first = 0; first + 10 <= calm.length; first++) {
+    if (!calm.slice(first, first + 10).includes(false)) return first * 100
+  }
+  return calm.length * 100
 }
 
 function wrongs({ wrong, firstWrong, broken, unhelpful, unanswered }: OpenLoopResult): string[] {

@@ -38,6 +38,7 @@ export async function openListeners(
     { name: 'join', door: 'join', variable: 'EDGE_IPAM_JOIN_PORT', port: config.joinPort },
     { name: 'main', door: config.northboundPort === undefined ? 'all' : 'inside', variable: 'PORT', port: config.port },
   ]
+  const host = await addressOf(config.host)
   const apps: Awaited<ReturnType<typeof buildApp>>[] = []
   const urls: Partial<Listeners['urls']> = {}
   let unfollow = async () => {}
@@ -51,9 +52,6 @@ export async function openListeners(
       const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
       apps.push(app)
       admission.guard(app.server)
-      // Fastify would make a second server for the other address of `localhost`, without all that belongs to this one:
-      // admission, answers to what is not HTTP, new certificates.
-      const { address: host } = config.host === 'localhost' ? await lookup(config.host) : { address: config.host }
       await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
         throw new StartError(listenProblem(config.host, `${variable}=${port}`, error), 1)
       })
@@ -72,6 +70,18 @@ export async function openListeners(
     )
   }
   return { urls: urls as Listeners['urls'], close }
+}
+
+/**
+ * Of `localhost` one address. Fastify would make a second server for the other one, without all that belongs to the first:
+ * admission, answers to what is not HTTP, new certificates.
+ */
+async function addressOf(host: string): Promise<string> {
+  if (host !== 'localhost') return host
+  const { address } = await lookup(host).catch((error: NodeJS.ErrnoException) => {
+    throw new StartError(listenProblem(host, '', error), 1)
+  })
+  return address
 }
 
 function urlOf(host: string, port: number, tls: KeyPair | undefined): string {

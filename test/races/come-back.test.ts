@@ -1,5 +1,6 @@
 import pg from 'pg'
 import t from 'tap'
+import { until } from '../faults/support.js'
 import { startService } from '../support/service.js'
 
 // After a power cut thousands of nodes ask again for what they hold.
@@ -29,10 +30,23 @@ t.test('who holds an address and says nothing new waits for nobody and writes no
     t.equal(answer.status, 200, JSON.stringify(again))
     t.same(answer.body, held)
   }
-  const moved = call('POST', '/v1/allocations', { ...wish, displayIp: '192.168.1.11' })
-  const other = call('POST', '/v1/allocations', { ...wish, nodeName: 'edge-2' })
-  const first = await Promise.race([moved, other, call('GET', '/v1/nodes/edge-1')])
+  let answered = 0
+  const count = <T>(answer: T) => {
+    answered++
+    return answer
+  }
+  const moved = call('POST', '/v1/allocations', { ...wish, displayIp: '192.168.1.11' }).then(count)
+  const other = call('POST', '/v1/allocations', { ...wish, nodeName: 'edge-2' }).then(count)
+  await until('they wait for a lock', async () => {
+    await client.query('select pg_stat_clear_snapshot()')
+    const { rows } = await client.query(
+      "select from pg_stat_activity where datname = current_database() and wait_event_type = 'Lock'",
+    )
+    return rows.length > 0
+  })
+  const first = await call('GET', '/v1/nodes/edge-1')
   t.equal(first.body.displayIp, '192.168.1.10', 'what changes something waits')
+  t.equal(answered, 0, 'and so does who is new')
   await client.query('commit')
   t.equal((await moved).body.displayIp, '192.168.1.11')
   t.equal((await other).status, 201)
