@@ -22,6 +22,7 @@ import { poolRoutes } from './http/routes/pools.js'
 import type { Services } from './http/services.js'
 import { passedFormats, validatorCompiler } from './http/validation.js'
 import { cloudcore } from './integrations/cloudcore.js'
+import { type HookOptions, nodeHook } from './integrations/hook/plugin.js'
 import { joinScript } from './integrations/join/plugin.js'
 import { addMetrics, type RequestMetrics } from './integrations/metrics.js'
 import { northbound } from './integrations/northbound.js'
@@ -35,14 +36,22 @@ import { Pool, Reservation, Utilization } from './schemas/pool.js'
 /** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
 const timeouts = { headersTimeout: 15_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 }
 
+export interface Tls {
+  cert: string
+  key: string
+  /** Callers have to show a certificate of this authority. */
+  ca?: string | undefined
+}
+
 export interface AppOptions {
   services: Services
   isReady: () => Promise<boolean>
   metrics: RequestMetrics
+  hook: Pick<HookOptions, 'policy' | 'known'>
   /** What it serves; everything, if it is not said. */
   door?: Door
   /** With a certificate, in PEM, it speaks HTTPS. */
-  tls?: { cert: string; key: string } | undefined
+  tls?: Tls | undefined
   /** Proxies whose word on where a request came from is taken. */
   trustedProxies?: readonly string[]
   /** Without one nothing is logged. */
@@ -50,11 +59,18 @@ export interface AppOptions {
 }
 
 /** The assembly: every room is registered here, in visible order. It listens nowhere yet. */
-export async function buildApp({ services, isReady, metrics, log, door = 'all', tls, trustedProxies }: AppOptions) {
+export async function buildApp(options: AppOptions) {
+  const { services, isReady, metrics, hook, log, door = 'all', tls, trustedProxies } = options
   const app = fastify({
     ...(log && { loggerInstance: log }),
     // Not in the type: fastify's types make the whole app another one with it, which it is not to any route.
-    ...({ [tls ? 'https' : 'http']: { ...timeouts, ...tls } } as object),
+    ...({
+      [tls ? 'https' : 'http']: {
+        ...timeouts,
+        ...tls,
+        ...(tls?.ca && { requestCert: true, rejectUnauthorized: true }),
+      },
+    } as object),
     trustProxy: trustedProxies?.length ? [...trustedProxies] : false,
     bodyLimit: BODY_LIMIT,
     requestTimeout: timeouts.requestTimeout,
@@ -127,6 +143,7 @@ export async function buildApp({ services, isReady, metrics, log, door = 'all', 
   await app.register(addressRoutes, { services })
   await app.register(adminRoutes, { services })
   await app.register(cloudcore, { services })
+  await app.register(nodeHook, { services, ...hook, count: metrics.review, open: door === 'webhook' })
   await app.register(northbound, { services })
   await app.register(joinScript)
   refuseTheRest()

@@ -13,6 +13,16 @@ export interface Config {
   /** TLS on every listener: both, or none. */
   tlsCertFile: string | undefined
   tlsKeyFile: string | undefined
+  /** A TLS listener for the admission hook. */
+  webhookPort: number | undefined
+  webhookCertFile: string | undefined
+  webhookKeyFile: string | undefined
+  /** Whose certificate callers of the hook have to show. */
+  webhookClientCaFile: string | undefined
+  hook: 'observe' | 'rewrite'
+  cloudcore: 'stock' | 'patched'
+  unknownNodes: 'allocate' | 'warn' | 'ignore'
+  edgeLabel: string
   /** Addresses and CIDRs of proxies that tell where a request came from. */
   trustedProxies: readonly string[]
   /** undefined: the embedded PostgreSQL */
@@ -40,7 +50,6 @@ const EMBEDDED_POOL = '10.213.0.0/16'
 
 /** Doors that somebody may count on, and that this version does not have: better refused than left open or shut. */
 const unsupported = [
-  'EDGE_IPAM_WEBHOOK_PORT',
   'EDGE_IPAM_EDGEWATCHER',
   'EDGE_IPAM_KUBERNETES',
   'EDGE_IPAM_JOIN_URL',
@@ -52,23 +61,25 @@ const unsupported = [
 
 /** What is wrong with settings that are right one by one. */
 function contradictions(values: Record<string, string | undefined>): string[] {
-  const problems: string[] = []
-  const { tlsCertFile: certFile, tlsKeyFile: keyFile } = values
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    problems.push('EDGE_IPAM_TLS_CERT_FILE and EDGE_IPAM_TLS_KEY_FILE: one is of no use without the other')
+  const problems = [
+    ...pairProblems(values, 'tlsCertFile', 'tlsKeyFile'),
+    ...pairProblems(values, 'webhookCertFile', 'webhookKeyFile'),
+  ]
+  const { webhookPort, webhookCertFile = values.tlsCertFile } = values
+  if (webhookPort !== undefined && webhookCertFile === undefined) {
+    problems.push(
+      `EDGE_IPAM_WEBHOOK_PORT=${webhookPort}: the kube-apiserver calls by HTTPS only; set ` +
+        'EDGE_IPAM_WEBHOOK_TLS_CERT_FILE and EDGE_IPAM_WEBHOOK_TLS_KEY_FILE, or those for every listener',
+    )
   }
-  if (certFile !== undefined && keyFile !== undefined && !readable(certFile) && !readable(keyFile)) {
-    try {
-      createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) })
-    } catch (error) {
-      problems.push(
-        `EDGE_IPAM_TLS_CERT_FILE=${certFile} and EDGE_IPAM_TLS_KEY_FILE=${keyFile}: have to be a certificate in PEM and the ` +
-          `key that belongs to it, not encrypted (${(error as Error).message})`,
-      )
-    }
+  if (values.hook === 'rewrite' && values.cloudcore !== 'patched') {
+    problems.push(
+      'EDGE_IPAM_HOOK=rewrite: with a cloudcore that keys its tunnels by the address that the edge reports, rewritten nodes ' +
+        'lose their metrics; where yours asks this service for the key, say so with EDGE_IPAM_CLOUDCORE=patched',
+    )
   }
   const taken = new Map<string, string>()
-  for (const key of ['port', 'northboundPort', 'joinPort'] as const) {
+  for (const key of ['port', 'northboundPort', 'joinPort', 'webhookPort'] as const) {
     const { variable } = settings[key]
     const value = values[key]
     if (value === undefined || Number(value) === 0) continue
@@ -77,6 +88,29 @@ function contradictions(values: Record<string, string | undefined>): string[] {
     taken.set(value, variable)
   }
   return problems
+}
+
+/** What is wrong with a certificate and its key, as a pair. */
+function pairProblems(
+  values: Record<string, string | undefined>,
+  cert: 'tlsCertFile' | 'webhookCertFile',
+  key: 'tlsKeyFile' | 'webhookKeyFile',
+): string[] {
+  const [certFile, keyFile] = [values[cert], values[key]]
+  const [certVariable, keyVariable] = [settings[cert].variable, settings[key].variable]
+  if ((certFile === undefined) !== (keyFile === undefined)) {
+    return [`${certVariable} and ${keyVariable}: one is of no use without the other`]
+  }
+  if (certFile === undefined || keyFile === undefined || readable(certFile) || readable(keyFile)) return []
+  try {
+    createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) })
+    return []
+  } catch (error) {
+    return [
+      `${certVariable}=${certFile} and ${keyVariable}=${keyFile}: have to be a certificate in PEM and the key that belongs ` +
+        `to it, not encrypted (${(error as Error).message})`,
+    ]
+  }
 }
 
 /**
@@ -107,6 +141,14 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     joinPort: port(values.joinPort),
     tlsCertFile: values.tlsCertFile,
     tlsKeyFile: values.tlsKeyFile,
+    webhookPort: port(values.webhookPort),
+    webhookCertFile: values.webhookCertFile ?? values.tlsCertFile,
+    webhookKeyFile: values.webhookKeyFile ?? values.tlsKeyFile,
+    webhookClientCaFile: values.webhookClientCaFile,
+    hook: values.hook as Config['hook'],
+    cloudcore: values.cloudcore as Config['cloudcore'],
+    unknownNodes: values.unknownNodes as Config['unknownNodes'],
+    edgeLabel: values.edgeLabel!,
     trustedProxies: values.trustedProxies === undefined ? [] : listed(values.trustedProxies),
     databaseUrl: values.databaseUrl,
     databaseConnections: Number(values.databaseConnections),

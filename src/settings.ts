@@ -1,5 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { canonicalAddress, parseCidr } from './core/ip.js'
+import { labelProblem } from './core/names.js'
 import { cidrRefusal } from './core/pool.js'
 
 export interface Setting {
@@ -47,6 +48,51 @@ export const settings = {
     variable: 'EDGE_IPAM_TLS_KEY_FILE',
     meaning: 'the key of the certificate, in PEM and not encrypted',
     check: readable,
+  },
+  webhookPort: {
+    variable: 'EDGE_IPAM_WEBHOOK_PORT',
+    meaning: 'a TLS listener for the admission hook alone, open to whoever reaches it',
+    check: (value) => whole(value, 0, 65_535),
+  },
+  webhookCertFile: {
+    variable: 'EDGE_IPAM_WEBHOOK_TLS_CERT_FILE',
+    meaning: "the hook's own certificate, where it is not that of EDGE_IPAM_TLS_CERT_FILE",
+    check: readable,
+  },
+  webhookKeyFile: {
+    variable: 'EDGE_IPAM_WEBHOOK_TLS_KEY_FILE',
+    meaning: 'the key of that certificate',
+    check: readable,
+  },
+  webhookClientCaFile: {
+    variable: 'EDGE_IPAM_WEBHOOK_CLIENT_CA_FILE',
+    meaning:
+      'the authority, in PEM, whose certificate the kube-apiserver has to show to the hook; without it none is asked for',
+    check: readable,
+  },
+  hook: {
+    variable: 'EDGE_IPAM_HOOK',
+    meaning: 'what the hook does about a node that reports another address: observe, or rewrite it',
+    fallback: 'observe',
+    check: (value) => oneOf(value, ['observe', 'rewrite']),
+  },
+  cloudcore: {
+    variable: 'EDGE_IPAM_CLOUDCORE',
+    meaning: 'stock, or patched: its tunnel asks this service for the key of a session; rewrite needs that',
+    fallback: 'stock',
+    check: (value) => oneOf(value, ['stock', 'patched']),
+  },
+  unknownNodes: {
+    variable: 'EDGE_IPAM_UNKNOWN_NODES',
+    meaning: 'what the hook does about a node that nobody announced: allocate, warn or ignore',
+    fallback: 'warn',
+    check: (value) => oneOf(value, ['allocate', 'warn', 'ignore']),
+  },
+  edgeLabel: {
+    variable: 'EDGE_IPAM_EDGE_LABEL',
+    meaning: 'the label that edge nodes have in the cluster',
+    fallback: 'node-role.kubernetes.io/edge',
+    check: (value) => labelProblem(value, ''),
   },
   trustedProxies: {
     variable: 'EDGE_IPAM_TRUSTED_PROXIES',
@@ -107,6 +153,10 @@ export const settings = {
     check: (value) => (levels.includes(value) ? null : `has to be one of ${levels.join(', ')}`),
   },
 } as const satisfies Record<string, Setting>
+
+function oneOf(value: string, values: readonly string[]): string | null {
+  return values.includes(value) ? null : `has to be one of ${values.join(', ')}`
+}
 
 function whole(value: string, least: number, most: number): string | null {
   return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most

@@ -1,7 +1,7 @@
 import { writeFile } from 'node:fs/promises'
 import { fileURLToPath } from 'node:url'
 import { Registry } from 'prom-client'
-import { buildApp } from '../app.js'
+import { type AppOptions, buildApp } from '../app.js'
 import type { Services } from '../http/services.js'
 
 /** The OpenAPI document, as the routes' schemas make it: no service has to run for it. */
@@ -9,7 +9,8 @@ export async function openapiDocument(): Promise<string> {
   const app = await buildApp({
     services: {} as Services,
     isReady: async () => false,
-    metrics: { registry: new Registry(), request: () => {} },
+    metrics: { registry: new Registry(), request: () => {}, review: () => {} },
+    hook: {} as AppOptions['hook'],
   })
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)

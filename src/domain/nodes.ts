@@ -158,7 +158,8 @@ function driftOf(uniqueIp: string, reportedIp: string | null): string | null {
   return reportedIp === canonicalAddress(uniqueIp) ? null : reportedIp
 }
 
-async function noteDrift(
+/** Stores and audits what a node reports, where that is not its unique IP. The node is locked. */
+export async function noteDrift(
   context: Context,
   trx: Executor,
   name: string,

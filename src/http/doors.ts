@@ -8,13 +8,14 @@ import { sendProblem } from './errors.js'
  * - `all`: everything, on `PORT`
  * - `inside`: everything but the northbound side, on `PORT` where that side has a listener of its own
  * - `northbound`, `join`: what the role of that name may call, and health
+ * - `webhook`: the admission hook alone
  */
-export type Door = 'all' | 'inside' | 'northbound' | 'join'
+export type Door = 'all' | 'inside' | 'northbound' | 'join' | 'webhook'
 
 declare module 'fastify' {
   interface FastifyContextConfig {
     /** Routes that are open to everybody name the doors, beside `PORT`, that have them; the others' follow from `access`. */
-    doors?: readonly ('northbound' | 'join')[]
+    doors?: readonly ('northbound' | 'join' | 'webhook')[]
     /** Added for a method that the path does not have. */
     refused?: true
   }
@@ -24,7 +25,7 @@ function serves(door: Door, { access = [], doors = [], refused }: FastifyContext
   if (refused) return false
   if (door === 'all') return true
   if (door === 'inside') return !access.includes('northbound')
-  return access === 'open' ? doors.includes(door) : access.includes(door)
+  return access === 'open' || door === 'webhook' ? doors.includes(door as 'webhook') : access.includes(door)
 }
 
 /**

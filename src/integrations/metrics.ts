@@ -12,10 +12,12 @@ export interface Metrics {
   observer: Observer
   /** Counts a request that was answered. */
   request: (request: FastifyRequest, reply: FastifyReply) => void
+  /** Counts a review that the admission hook answered. */
+  review: (outcome: string) => void
 }
 
 /** What the app needs of them. */
-export type RequestMetrics = Pick<Metrics, 'registry' | 'request'>
+export type RequestMetrics = Pick<Metrics, 'registry' | 'request' | 'review'>
 
 /**
  * What is counted, in Prometheus' ways. Labels are routes, codes and pools: few, and never an address or a node.
@@ -53,6 +55,12 @@ export function createMetrics(sources: {
     help: 'Registrations that reported another IP than the unique one.',
     registers,
   })
+  const reviews = new Counter({
+    name: 'edge_ipam_hook_reviews_total',
+    help: 'Reviews that the admission hook answered, by what became of them; late, failed and unreadable ones passed unseen.',
+    labelNames: ['outcome'],
+    registers,
+  })
   countLock(sources.lock, registers)
   countAdmission(sources.admission, registers)
   new Gauge({
@@ -81,6 +89,7 @@ export function createMetrics(sources: {
   return {
     registry,
     request: countRequests(registry),
+    review: (outcome) => reviews.inc({ outcome }),
     observer: {
       batch(codes) {
         sizes.observe(codes.length)

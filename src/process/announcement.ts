@@ -17,11 +17,13 @@ export function announcement({ urls, dataDir, adminTokenFile }: Running, config:
       `-H 'Content-Type: application/json' -d '{"nodeName":"edge-1","displayIp":"192.168.1.10"}'`,
     ...(urls.northbound && { northbound: urls.northbound }),
     ...(urls.join && { join: urls.join }),
+    ...(urls.webhook && { webhook: urls.webhook }),
   }
   if (!terminal) return `${JSON.stringify({ msg: 'ready', ...ready })}\n`
   const others = [
     ready.northbound && `  Northbound side      ${ready.northbound}\n`,
     ready.join && `  For devices          ${ready.join}\n`,
+    ready.webhook && `  Admission hook       ${ready.webhook}\n`,
   ]
   return `
 edge-ipam is ready.

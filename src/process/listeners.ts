@@ -7,7 +7,7 @@ import { type AppOptions, buildApp } from '../app.js'
 import type { Config } from '../config.js'
 import type { Admission } from '../http/admission.js'
 import { StartError } from './start-error.js'
-import { followKeyPair, type KeyPair, readKeyPair } from './tls-files.js'
+import { followKeyPair, type KeyFiles, type KeyPair, readKeyPair } from './tls-files.js'
 
 /** The longest that running requests may take to finish when the service ends (ms). */
 const GRACE = 10_000
@@ -16,7 +16,7 @@ type Door = NonNullable<AppOptions['door']>
 
 export interface Listeners {
   /** Where each one is reached from this machine. */
-  urls: { main: string; northbound?: string; join?: string }
+  urls: { main: string; northbound?: string; join?: string; webhook?: string }
   /** No new connections; running requests finish. */
   close: () => Promise<void>
 }
@@ -30,28 +30,31 @@ export async function openListeners(
   { admission, ...options }: Omit<AppOptions, 'door' | 'tls' | 'trustedProxies'> & { admission: Admission },
   log: FastifyBaseLogger,
 ): Promise<Listeners> {
-  const { tlsCertFile: certFile, tlsKeyFile: keyFile } = config
-  const files = certFile !== undefined && keyFile !== undefined ? { certFile, keyFile } : undefined
-  const tls = files && readKeyPair(files)
+  const files = filesOf(config.tlsCertFile, config.tlsKeyFile)
+  const hookFiles = filesOf(config.webhookCertFile, config.webhookKeyFile, config.webhookClientCaFile)
   const wanted: { name: keyof Listeners['urls']; door: Door; variable: string; port: number | undefined }[] = [
     { name: 'northbound', door: 'northbound', variable: 'EDGE_IPAM_NORTHBOUND_PORT', port: config.northboundPort },
     { name: 'join', door: 'join', variable: 'EDGE_IPAM_JOIN_PORT', port: config.joinPort },
+    { name: 'webhook', door: 'webhook', variable: 'EDGE_IPAM_WEBHOOK_PORT', port: config.webhookPort },
     { name: 'main', door: config.northboundPort === undefined ? 'all' : 'inside', variable: 'PORT', port: config.port },
   ]
   const host = await addressOf(config.host)
   const apps: Awaited<ReturnType<typeof buildApp>>[] = []
   const urls: Partial<Listeners['urls']> = {}
-  let unfollow = async () => {}
+  const unfollow: (() => Promise<void>)[] = []
   const close = async () => {
-    await unfollow()
+    await Promise.all(unfollow.map((end) => end()))
     await Promise.all(apps.map((app) => closeWithin(GRACE, app)))
   }
   try {
     for (const { name, door, variable, port } of wanted) {
       if (port === undefined) continue
+      const keyFiles = door === 'webhook' ? hookFiles : files
+      const tls = keyFiles && readKeyPair(keyFiles)
       const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
       apps.push(app)
       admission.guard(app.server)
+      if (keyFiles && tls) unfollow.push(followKeyPair(keyFiles, tls, app.server as unknown as TlsServer, log))
       await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
         throw new StartError(listenProblem(config.host, `${variable}=${port}`, error), 1)
       })
@@ -60,14 +63,6 @@ export async function openListeners(
   } catch (error) {
     await close()
     throw error
-  }
-  if (files && tls) {
-    unfollow = followKeyPair(
-      files,
-      tls,
-      apps.map((app) => app.server as unknown as TlsServer),
-      log,
-    )
   }
   return { urls: urls as Listeners['urls'], close }
 }
@@ -82,6 +77,10 @@ async function addressOf(host: string): Promise<string> {
     throw new StartError(listenProblem(host, '', error), 1)
   })
   return address
+}
+
+function filesOf(certFile?: string, keyFile?: string, caFile?: string): KeyFiles | undefined {
+  return certFile !== undefined && keyFile !== undefined ? { certFile, keyFile, caFile } : undefined
 }
 
 function urlOf(host: string, port: number, tls: KeyPair | undefined): string {

@@ -6,6 +6,7 @@ import pretty from 'pino-pretty'
 import type { Config } from '../config.js'
 import { Authenticator } from '../domain/authenticator.js'
 import { startEngine } from '../domain/context.js'
+import { KnownNodes } from '../domain/known-nodes.js'
 import { makeFirstPool } from '../domain/pools.js'
 import { sweep } from '../domain/reclaim.js'
 import { settleAdminToken } from '../domain/tokens.js'
@@ -64,7 +65,15 @@ export async function serve(
       authenticator: new Authenticator(db, onError),
       failures: new FailureLimit(),
     }
-    const options = { services, metrics, admission, isReady: () => isCurrent(db), log }
+    const known = new KnownNodes(db, (error) =>
+      log.warn({ cause: error.message }, 'what has changed is not known; asking again'),
+    )
+    stops.push(() => known.close())
+    const hook = {
+      policy: { mode: config.hook, unknownNodes: config.unknownNodes, edgeLabel: config.edgeLabel },
+      known,
+    }
+    const options = { services, metrics, admission, hook, isReady: () => isCurrent(db), log }
     const { urls, close } = await openListeners(config, options, log)
     stops.push(close)
     dataDir?.announce({ url: urls.main })

@@ -9,14 +9,26 @@ const LOOK_EVERY = 1_000
 export interface KeyPair {
   cert: string
   key: string
+  /** The authority whose certificates callers have to show. */
+  ca?: string
+}
+
+export interface KeyFiles {
+  certFile: string
+  keyFile: string
+  caFile?: string | undefined
 }
 
 /**
  * A certificate and its key in two files, as certbot, cert-manager and Kubernetes' secrets give them.
  * @throws Error where they cannot be read, or do not belong together
  */
-export function readKeyPair(files: { certFile: string; keyFile: string }): KeyPair {
-  return checked({ cert: readFileSync(files.certFile, 'utf8'), key: readFileSync(files.keyFile, 'utf8') })
+export function readKeyPair({ certFile, keyFile, caFile }: KeyFiles): KeyPair {
+  return checked({
+    cert: readFileSync(certFile, 'utf8'),
+    key: readFileSync(keyFile, 'utf8'),
+    ...(caFile !== undefined && { ca: readFileSync(caFile, 'utf8') }),
+  })
 }
 
 function checked(pair: KeyPair): KeyPair {
@@ -25,24 +37,26 @@ function checked(pair: KeyPair): KeyPair {
 }
 
 /**
- * Has the servers take a new certificate when the files change; connections that stand are not touched. Files that are
+ * Has the server take a new certificate when the files change; connections that stand are not touched. Files that are
  * half written, or do not fit together yet, are looked at again, and the old certificate serves until then.
  * @returns ends it
  */
 export function followKeyPair(
-  files: { certFile: string; keyFile: string },
+  files: KeyFiles,
   present: KeyPair,
-  servers: readonly Pick<Server, 'setSecureContext'>[],
+  server: Pick<Server, 'setSecureContext'>,
   log: FastifyBaseLogger,
 ): () => Promise<void> {
   let pair = present
   let told = ''
   let looking = Promise.resolve()
   const look = async () => {
-    const [cert, key] = await Promise.all([readFile(files.certFile, 'utf8'), readFile(files.keyFile, 'utf8')])
-    if (cert === pair.cert && key === pair.key) return
-    pair = checked({ cert, key })
-    for (const server of servers) server.setSecureContext(pair)
+    const [cert, key, ca] = await Promise.all(
+      [files.certFile, files.keyFile, files.caFile].map((file) => file && readFile(file, 'utf8')),
+    )
+    if (cert === pair.cert && key === pair.key && ca === pair.ca) return
+    pair = checked({ cert: cert!, key: key!, ...(ca !== undefined && { ca }) })
+    server.setSecureContext(pair)
     told = ''
     log.info('the certificate changed, and is served from now on')
   }

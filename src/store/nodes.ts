@@ -166,10 +166,10 @@ export function findNode(db: Executor, name: string): Promise<NodeRow | undefine
 export async function lockNode(
   db: Executor,
   name: string,
-): Promise<{ labels: Labels | null; reported_ip: string | null } | undefined> {
+): Promise<Pick<NodeRow, 'labels' | 'display_ip' | 'reported_ip'> | undefined> {
   return db
     .selectFrom('nodes')
-    .select(['labels', 'reported_ip'])
+    .select(['labels', 'display_ip', 'reported_ip'])
     .where('name', '=', name)
     .forUpdate()
     .executeTakeFirst()

@@ -13,7 +13,7 @@ const program = fileURLToPath(new URL('../../bin/edge-ipam.mjs', import.meta.url
 export interface Service {
   readonly url: string
   /** What it printed when it was ready. */
-  readonly ready: { page: string; curl: string; northbound?: string; join?: string }
+  readonly ready: { page: string; curl: string; northbound?: string; join?: string; webhook?: string }
   readonly adminToken: string
   readonly databaseUrl: string
   readonly pid: number

@@ -1,0 +1,71 @@
+import { lockAllocationOf } from '../store/allocations.js'
+import * as store from '../store/nodes.js'
+import { poolThatOverlaps } from '../store/pools.js'
+import type { Labels } from '../store/schema.js'
+import { transaction } from '../store/transaction.js'
+import { allocate } from './allocations.js'
+import { type Context, signatureOf } from './context.js'
+import { noteDrift, register } from './nodes.js'
+
+/** What a node in the cluster tells of itself. */
+export interface Report {
+  name: string
+  /** Unknown in the moment that creates the node. */
+  nodeUid: string | undefined
+  /** Its InternalIPs, canonical. None: it does not say yet. */
+  addresses: readonly string[]
+  /** Its labels in the cluster: they say which pools fit a node that nobody announced. */
+  labels: Labels
+}
+
+/** What to do about a node that nobody announced. */
+export type UnknownNodes = 'allocate' | 'warn' | 'ignore'
+
+/** What was seen: what the node holds, if anything, and whether it is what it reports. */
+export interface Seen {
+  uniqueIp: string | null
+  reports: 'its own' | 'another' | 'nothing'
+}
+
+/**
+ * Notes what a node reports: one that reports its unique IP has joined with it, and is registered. Another address is kept
+ * as what it reports and, where people gave none, as its display IP, unless it lies in a pool: then it may be somebody's.
+ * Nothing is written, and no transaction begun, where all of this is known.
+ * @throws Problem store_unavailable; for a node that has to be given an address, those of allocate(); pool_not_active
+ */
+export async function observe(context: Context, report: Report, unknown: UnknownNodes): Promise<Seen> {
+  const { name, nodeUid, addresses, labels } = report
+  let held = await context.engine.holdings.ask(name)
+  if (!held && unknown === 'allocate') {
+    await allocate(context, { nodeName: name, labels })
+    held = await context.engine.holdings.ask(name)
+  }
+  if (!held) return { uniqueIp: null, reports: addresses.length > 0 ? 'another' : 'nothing' }
+  const uniqueIp = held.address
+  const [first] = addresses
+  if (first === undefined) return { uniqueIp, reports: 'nothing' }
+  if (addresses.includes(uniqueIp)) {
+    await register(
+      context,
+      name,
+      { reportedIp: uniqueIp, ...(nodeUid !== undefined && { nodeUid }) },
+      { allocate: false, meant: undefined },
+    )
+    return { uniqueIp, reports: 'its own' }
+  }
+  if (held.reported_ip !== first) await noteAnother(context, name, first)
+  return { uniqueIp, reports: 'another' }
+}
+
+function noteAnother(context: Context, name: string, reported: string): Promise<void> {
+  return transaction(context.db, context.dryRun, async (trx) => {
+    const node = await store.lockNode(trx, name)
+    const held = node && (await lockAllocationOf(trx, name))
+    // Released meanwhile: then it is a node that holds nothing, and there is nothing to note.
+    if (!held) return
+    await noteDrift(context, trx, name, node, held.address, reported)
+    if (node.display_ip === null && !(await poolThatOverlaps(trx, reported))) {
+      await store.updateNode(trx, name, { displayIp: reported }, signatureOf(context))
+    }
+  })
+}

@@ -1,0 +1,102 @@
+import t from 'tap'
+import { ask, like, recording, startWithHook } from './support.js'
+
+const joined = recording('registration')
+const [created, , status] = joined
+const nodeUid = status.request.object.metadata.uid
+
+t.test('the recording of two nodes that clash: both keep their address, and people see it', async (t) => {
+  const service = await startWithHook(t)
+  const { call } = service
+  await call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  await call('POST', '/v1/allocations', { nodeName: 'edge2', displayIp: '192.168.1.77' })
+  for (const review of joined) {
+    const { patch, warnings } = await ask(t, service, review)
+    t.same(patch, [], 'nothing is rewritten')
+    t.match(warnings.join(), /edge-ipam: node edge\d reports 192\.168\.1\.10, and its unique IP is 10\.77\.0\.\d/)
+  }
+  const nodes = await Promise.all(['edge1', 'edge2'].map((name) => call('GET', `/v1/nodes/${name}`)))
+  t.same(
+    nodes.map(({ body }) => [body.displayIp, body.state]),
+    [
+      ['192.168.1.10', 'allocated'],
+      ['192.168.1.77', 'allocated'],
+    ],
+    'what people gave stays; neither has joined with its unique IP',
+  )
+})
+
+t.test('a node that reports its unique IP is registered, with its uid', async (t) => {
+  const service = await startWithHook(t)
+  const { call } = service
+  const { body: held } = await call('POST', '/v1/allocations', { nodeName: 'edge1', displayIp: '192.168.1.10' })
+  for (const review of [created, status]) {
+    const { patch, warnings } = await ask(t, service, like(review, { addresses: [held.uniqueIp] }))
+    t.same([patch, warnings], [[], []])
+  }
+  const { body: node } = await call('GET', '/v1/nodes/edge1')
+  t.equal(node.state, 'registered')
+  t.equal(node.nodeUid, nodeUid)
+  t.equal(node.displayIp, '192.168.1.10')
+  t.equal(node.sequence, held.sequence)
+})
+
+t.test('an address of a pool is never a display IP', async (t) => {
+  const service = await startWithHook(t)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  const { warnings } = await ask(t, service, like(status, { addresses: ['10.77.0.200'] }))
+  t.equal(warnings.length, 1)
+  const { body } = await service.call('GET', '/v1/nodes/edge1')
+  t.equal(body.displayIp, null)
+})
+
+t.test('a node that nobody announced', async (t) => {
+  for (const [policy, { warned, holds }] of Object.entries({
+    warn: { warned: true, holds: false },
+    ignore: { warned: false, holds: false },
+    allocate: { warned: true, holds: true },
+  })) {
+    const service = await startWithHook(t, { EDGE_IPAM_UNKNOWN_NODES: policy })
+    t.same((await ask(t, service, created)).warnings, [], `${policy}: before its first labels nothing is said`)
+    t.equal((await service.call('GET', '/v1/nodes/edge1')).status, 404, 'and nothing done')
+    const { warnings } = await ask(t, service, status)
+    t.equal(warnings.length > 0, warned, `${policy}: ${warnings.join()}`)
+    const { status: found, body } = await service.call('GET', '/v1/nodes/edge1')
+    t.equal(found, holds ? 200 : 404, policy)
+    if (holds) t.equal(body.displayIp, '192.168.1.10', 'what it reports is its display IP')
+  }
+})
+
+t.test('nodes that are no edge nodes are nobody’s business', async (t) => {
+  const service = await startWithHook(t, { EDGE_IPAM_UNKNOWN_NODES: 'allocate' })
+  const review = like(status, {})
+  delete review.request.object.metadata.labels['node-role.kubernetes.io/edge']
+  t.same((await ask(t, service, review)).warnings, [])
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).status, 404)
+})
+
+t.test('a dry run changes nothing', async (t) => {
+  const service = await startWithHook(t, { EDGE_IPAM_UNKNOWN_NODES: 'allocate' })
+  await ask(t, service, like(status, { dryRun: true }))
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).status, 404)
+  const { body: held } = await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  await ask(t, service, like(status, { dryRun: true, addresses: [held.uniqueIp] }))
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.state, 'allocated')
+})
+
+t.test('what cannot be read passes, and says so', async (t) => {
+  const service = await startWithHook(t)
+  for (const review of [
+    {},
+    { kind: 'AdmissionReview', apiVersion: 'admission.k8s.io/v1' },
+    { ...status, request: { ...status.request, object: null } },
+    { ...status, request: { ...status.request, kind: { kind: 'Pod' } } },
+    like(status, { name: '10.0.0.1' }),
+  ]) {
+    const { warnings, patch } = await ask(t, service, review)
+    t.match(warnings.join(), /could not be read/)
+    t.same(patch, [])
+  }
+  const { text } = await service.call('GET', '/metrics')
+  t.match(text, /edge_ipam_hook_reviews_total\{outcome="unreadable"\} 5/)
+})
