@@ -53,11 +53,20 @@ export async function ask(t: Test, service: Service, review: Review, query = '?t
   return { status, warnings, patch: patch === undefined ? [] : JSON.parse(Buffer.from(patch, 'base64').toString()) }
 }
 
-export function post(url: string, body: string): Promise<{ status: number; body: string }> {
+/** POST; with `client` it shows the certificate of that name. */
+export function post(
+  url: string,
+  body: string,
+  client?: 'client' | 'first',
+): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const sent = request(
       url,
       {
+        ...(client && {
+          cert: readFileSync(`${certificates}${client}.crt`),
+          key: readFileSync(`${certificates}${client}.key`),
+        }),
         method: 'POST',
         ca,
         agent: false,
