@@ -1,4 +1,4 @@
-import { readFileSync } from 'node:fs'
+import { existsSync, readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { listed, readable, type Setting, settings } from './settings.js'
 
@@ -33,6 +33,10 @@ export interface Config {
   adminToken: string | undefined
   /** The CIDR of the pool `default`, made when no pool exists. */
   pool: string | undefined
+  /** The cluster, if there is one. */
+  kubernetes: 'off' | 'in-cluster' | { kubeconfig: string }
+  /** Roles by `namespace/name` of a ServiceAccount. */
+  serviceAccounts: ReadonlyMap<string, string>
   logLevel: string
 }
 
@@ -48,10 +52,11 @@ const all: Record<keyof Config, Setting> = settings
 /** The pool that a service with an embedded database begins with. */
 const EMBEDDED_POOL = '10.213.0.0/16'
 
+const POD_TOKEN = '/var/run/secrets/kubernetes.io/serviceaccount/token'
+
 /** Doors that somebody may count on, and that this version does not have: better refused than left open or shut. */
 const unsupported = [
   'EDGE_IPAM_EDGEWATCHER',
-  'EDGE_IPAM_KUBERNETES',
   'EDGE_IPAM_JOIN_URL',
   'EDGE_IPAM_CLOUDCORE_ADDRESS',
   'EDGE_IPAM_KUBEEDGE_VERSION',
@@ -132,6 +137,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       problems.push(`${variable}: this version does not have it; leave it out`)
   }
   problems.push(...contradictions(values))
+  if (values.serviceAccounts !== undefined && clusterOf(values.kubernetes!, env) === 'off') {
+    problems.push(
+      `EDGE_IPAM_SERVICE_ACCOUNTS=${values.serviceAccounts}: there is no cluster to ask; set EDGE_IPAM_KUBERNETES to the path of a kubeconfig`,
+    )
+  }
   if (problems.length > 0) throw new ConfigError(problems)
   const port = (value: string | undefined) => (value === undefined ? undefined : Number(value))
   return {
@@ -156,8 +166,21 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     dataDir: values.dataDir!,
     adminToken: values.adminToken,
     pool: values.pool ?? (values.databaseUrl === undefined ? EMBEDDED_POOL : undefined),
+    kubernetes: clusterOf(values.kubernetes!, env),
+    serviceAccounts: new Map(
+      values.serviceAccounts === undefined
+        ? []
+        : listed(values.serviceAccounts).map((one) => one.split('=') as [string, string]),
+    ),
     logLevel: values.logLevel!,
   }
+}
+
+/** As Pods are told of the cluster that they run in. */
+function clusterOf(value: string, env: NodeJS.ProcessEnv): Config['kubernetes'] {
+  if (value === 'off') return 'off'
+  if (value !== 'auto') return { kubeconfig: value }
+  return env.KUBERNETES_SERVICE_HOST && existsSync(POD_TOKEN) ? 'in-cluster' : 'off'
 }
 
 /**

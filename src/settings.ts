@@ -146,6 +146,19 @@ export const settings = {
       }
     },
   },
+  kubernetes: {
+    variable: 'EDGE_IPAM_KUBERNETES',
+    meaning:
+      'the cluster: auto (the one it runs in, or none), off, or the path of a kubeconfig; read again when it changes',
+    fallback: 'auto',
+    check: (value) => (['auto', 'off'].includes(value) ? null : readable(value)),
+  },
+  serviceAccounts: {
+    variable: 'EDGE_IPAM_SERVICE_ACCOUNTS',
+    meaning:
+      'roles of ServiceAccounts, whose tokens are then good here: <namespace>/<name>=<role>, with commas between',
+    check: serviceAccountsProblem,
+  },
   logLevel: {
     variable: 'LOG_LEVEL',
     meaning: `one of ${levels.join(', ')}`,
@@ -153,6 +166,19 @@ export const settings = {
     check: (value) => (levels.includes(value) ? null : `has to be one of ${levels.join(', ')}`),
   },
 } as const satisfies Record<string, Setting>
+
+const ACCOUNT = /^([a-z0-9]([-a-z0-9]*[a-z0-9])?)\/([a-z0-9]([-a-z0-9.]*[a-z0-9])?)=(\w+)$/
+const roles = ['admin', 'join', 'cloudcore', 'northbound', 'auditor']
+
+function serviceAccountsProblem(value: string): string | null {
+  const wrong = listed(value).filter((one) => !roles.includes(ACCOUNT.exec(one)?.[5] ?? ''))
+  if (wrong.length > 0) {
+    return `${wrong.join(', ')}: has to be <namespace>/<name>=<role>, and the role one of ${roles.join(', ')}`
+  }
+  const names = listed(value).map((one) => one.split('=')[0]!)
+  const twice = names.find((name, index) => names.indexOf(name) !== index)
+  return twice === undefined ? null : `${twice}: has two roles; one is meant`
+}
 
 function oneOf(value: string, values: readonly string[]): string | null {
   return values.includes(value) ? null : `has to be one of ${values.join(', ')}`

@@ -14,16 +14,17 @@ const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) 
  */
 const arrows: Record<string, readonly string[]> = {
   main: ['process', 'config', 'cli', 'embedded', 'store'],
-  process: ['app', 'config', 'http', 'integrations', 'domain', 'store', 'lock', 'embedded'],
+  process: ['app', 'config', 'http', 'integrations', 'domain', 'store', 'lock', 'cluster', 'embedded'],
   cli: ['app', 'settings', 'http', 'schemas', 'core'],
   app: ['http', 'integrations', 'schemas', 'core'],
   integrations: ['http', 'domain', 'store', 'lock', 'schemas', 'core'],
   http: ['domain', 'store', 'schemas', 'core'],
-  domain: ['store', 'lock', 'schemas', 'core'],
+  domain: ['store', 'lock', 'cluster', 'schemas', 'core'],
   config: ['settings'],
   settings: ['core'],
   store: ['core'],
   lock: ['core'],
+  cluster: ['core'],
   embedded: [],
   schemas: [],
   core: [],
@@ -98,6 +99,12 @@ t.test('one file, one question', async (t) => {
   only('who reads addresses with ip-address', /from 'ip-address'/, ['core/ip.ts'])
   only('who reads the environment', /process\.env/, ['main.ts'])
   only('who knows the driver', /from 'pg'/, ['store/database.ts'])
+  const cluster = files.filter((file) => roomOf(file) === 'cluster')
+  only(
+    'who knows the client of Kubernetes',
+    /'@kubernetes\/client-node'/,
+    cluster.filter((file) => importsOf(file).includes('@kubernetes/client-node')),
+  )
 })
 
 t.test('routes do not know each other, nor do integrations', async (t) => {

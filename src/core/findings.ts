@@ -179,7 +179,9 @@ function overlaps(
 ): Finding[] {
   const networks = [
     ...serviceCidrs.map((cidr) => ({ what: `the services' ${cidr}`, cidr: parseCidr(cidr) })),
-    ...nodes.flatMap(({ name, podCidrs }) => podCidrs.map((cidr) => ({ what: `${name}'s pods ${cidr}`, cidr: parseCidr(cidr) }))),
+    ...nodes.flatMap(({ name, podCidrs }) =>
+      podCidrs.map((cidr) => ({ what: `${name}'s pods ${cidr}`, cidr: parseCidr(cidr) })),
+    ),
     // An edge node's own trouble is told of that node.
     ...nodes
       .filter(({ isEdge }) => !isEdge)

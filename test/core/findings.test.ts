@@ -46,12 +46,7 @@ const cases: [string, Partial<Cluster>, Partial<Allocated>, string[]][] = [
   ['a server that nobody announced', { nodes: [server('a', ['192.168.1.10'])] }, {}, []],
   ['one that was in the cluster', {}, { held: [holds('a', '10.77.0.1')] }, ['node_gone/Node//a']],
   ['one that has time to join', {}, { held: [holds('a', '10.77.0.1', 'allocated', patience - 1)] }, []],
-  [
-    'one that never joined',
-    {},
-    { held: [holds('a', '10.77.0.1', 'allocated', patience)] },
-    ['never_joined/Node//a'],
-  ],
+  ['one that never joined', {}, { held: [holds('a', '10.77.0.1', 'allocated', patience)] }, ['never_joined/Node//a']],
   [
     'two with one address',
     { nodes: [server('a', ['192.168.1.10']), server('b', ['192.168.1.10']), server('c', ['192.168.1.11'])] },
@@ -89,7 +84,12 @@ const cases: [string, Partial<Cluster>, Partial<Allocated>, string[]][] = [
     { held: [holds('a', '10.77.0.9')] },
     [],
   ],
-  ['a Service names what somebody holds', { references: named('10.77.0.1') }, { held: [holds('a', '10.77.0.1', 'allocated')] }, []],
+  [
+    'a Service names what somebody holds',
+    { references: named('10.77.0.1') },
+    { held: [holds('a', '10.77.0.1', 'allocated')] },
+    [],
+  ],
   ['a Service names what nobody holds', { references: named('10.77.0.1') }, {}, ['stale_reference/Service/shop/front']],
   ['a Service names an address from elsewhere', { references: named('203.0.113.7') }, {}, []],
   [

@@ -1,0 +1,114 @@
+import { readFileSync } from 'node:fs'
+import { dirname } from 'node:path'
+import type * as Kubernetes from '@kubernetes/client-node'
+
+/** Where the cluster is found: by what a Pod is given of it, or by a kubeconfig. */
+export type Place = 'in-cluster' | { kubeconfig: string }
+
+/** How long (ms) the kube-apiserver may take for an answer; a watch may last. */
+const PATIENCE = 10_000
+/** Files are read again when what is known of them is older than this (ms): certificates and tokens change. */
+const FRESH = 5_000
+
+/**
+ * The way to the kube-apiserver, by the official client. The client is large, and loaded only where there is a cluster.
+ * Certificates, tokens and the kubeconfig may change at any time: who asks here each time has them as they are now.
+ */
+export class Connection {
+  readonly #config: Kubernetes.KubeConfig
+  #readAt = Number.NEGATIVE_INFINITY
+
+  private constructor(
+    readonly kubernetes: typeof Kubernetes,
+    private readonly place: Place,
+    private readonly onTrouble: (error: Error) => void,
+  ) {
+    this.#config = new kubernetes.KubeConfig()
+  }
+
+  /**
+   * Reads the settings of the way; asks nobody yet.
+   * @param onTrouble a kubeconfig cannot be read any more: the last good one stays
+   * @throws Error that says what is wrong with the kubeconfig
+   */
+  static async open(place: Place, onTrouble: (error: Error) => void): Promise<Connection> {
+    const connection = new Connection(await import('@kubernetes/client-node'), place, onTrouble)
+    connection.#read()
+    return connection
+  }
+
+  /** As the files say now. */
+  get config(): Kubernetes.KubeConfig {
+    if (this.place !== 'in-cluster' && performance.now() - this.#readAt > FRESH) {
+      try {
+        this.#read()
+      } catch (error) {
+        this.#readAt = performance.now()
+        this.onTrouble(error as Error)
+      }
+    }
+    return this.#config
+  }
+
+  /** A part of the API, for a few calls: whoever keeps it, keeps the address it was made with. */
+  api<Api>(
+    type: new (configuration: Kubernetes.Configuration) => Api,
+    { patience = PATIENCE }: { patience?: number } = {},
+  ): Api {
+    const { config, kubernetes } = this
+    return new type(
+      kubernetes.createConfiguration({
+        baseServer: new kubernetes.ServerConfiguration(config.getCurrentCluster()!.server, {}),
+        authMethods: { default: config },
+        promiseMiddleware: [
+          {
+            pre: async (request) => {
+              request.setSignal(AbortSignal.timeout(patience) as never)
+              return request
+            },
+            post: async (response) => response,
+          },
+        ],
+      }),
+    )
+  }
+
+  #read(): void {
+    if (this.place === 'in-cluster') {
+      // The files it names are read again by the client itself.
+      this.#config.loadFromCluster()
+    } else {
+      const { kubeconfig } = this.place
+      const fresh = new this.kubernetes.KubeConfig()
+      const text = readFileSync(kubeconfig, 'utf8')
+      fresh.loadFromString(text)
+      fresh.makePathsAbsolute(dirname(kubeconfig))
+      for (const { name, user } of this.kubernetes.loadYaml<RawKubeconfig>(text).users ?? []) {
+        // The client reads tokens from a file where a Pod has them, but not where a kubeconfig names one.
+        if (user?.tokenFile) Object.assign(fresh.getUser(name)!, { authProvider: { name: 'tokenFile', config: user } })
+      }
+      if (!fresh.getCurrentCluster()) throw new Error(`${kubeconfig} names no cluster as its current context's`)
+      this.#config.loadFromOptions(fresh)
+    }
+    this.#readAt = performance.now()
+  }
+}
+
+interface RawKubeconfig {
+  users?: { name: string; user?: { tokenFile?: string } }[]
+}
+
+/** The status that the kube-apiserver answered with; undefined: it could not be asked. */
+export function statusOf(error: unknown): number | undefined {
+  const { code } = error as { code?: unknown }
+  return typeof code === 'number' ? code : undefined
+}
+
+/** What went wrong, in a line. The client's own words hold whole answers. */
+export function wordsOf(error: unknown): string {
+  const status = statusOf(error)
+  if (status === undefined) return (error as Error).message
+  const { body } = error as { body?: unknown }
+  const message = /"message":\s*("(?:[^"\\]|\\.)*")/.exec(typeof body === 'string' ? body : JSON.stringify(body ?? ''))
+  return `the kube-apiserver answered ${status}${message ? `: ${JSON.parse(message[1]!)}` : ''}`
+}
