@@ -1,5 +1,5 @@
 import { readFileSync } from 'node:fs'
-import { dirname } from 'node:path'
+import { dirname, resolve } from 'node:path'
 import type * as Kubernetes from '@kubernetes/client-node'
 
 /** Where the cluster is found: by what a Pod is given of it, or by a kubeconfig. */
@@ -85,7 +85,12 @@ export class Connection {
       fresh.makePathsAbsolute(dirname(kubeconfig))
       for (const { name, user } of this.kubernetes.loadYaml<RawKubeconfig>(text).users ?? []) {
         // The client reads tokens from a file where a Pod has them, but not where a kubeconfig names one.
-        if (user?.tokenFile) Object.assign(fresh.getUser(name)!, { authProvider: { name: 'tokenFile', config: user } })
+        const file = user?.tokenFile
+        if (file) {
+          Object.assign(fresh.getUser(name)!, {
+            token: readFileSync(resolve(dirname(kubeconfig), file), 'utf8').trim(),
+          })
+        }
       }
       if (!fresh.getCurrentCluster()) throw new Error(`${kubeconfig} names no cluster as its current context's`)
       this.#config.loadFromOptions(fresh)

@@ -3,6 +3,7 @@ import type { Executor } from '../store/database.js'
 import { findTokenByDigest, markTokenUsed } from '../store/tokens.js'
 import { withRetries } from '../store/transaction.js'
 import type { Caller } from './context.js'
+import type { ServiceAccounts } from './service-accounts.js'
 import { digestOf } from './tokens.js'
 
 /** For so long (ms) an answer of the database counts: well within the second after which a revoked token is dead. */
@@ -28,6 +29,7 @@ export class Authenticator {
   constructor(
     private readonly db: Executor,
     private readonly onError: (error: unknown) => void,
+    private readonly accounts?: ServiceAccounts,
   ) {}
 
   /**
@@ -40,7 +42,7 @@ export class Authenticator {
     const known = this.#remembered.get(digest)
     if (known && performance.now() - known.askedAt < FRESH) return known.caller
     if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear()
-    const caller = this.#ask(Buffer.from(digest, 'hex'))
+    const caller = this.#ask(secret, digest)
     const asked: Remembered = { caller, askedAt: performance.now() }
     this.#remembered.set(digest, asked)
     caller.then(
@@ -66,9 +68,11 @@ export class Authenticator {
     return digest
   }
 
-  async #ask(digest: Buffer): Promise<Caller | null> {
+  async #ask(secret: string, hex: string): Promise<Caller | null> {
+    const digest = Buffer.from(hex, 'hex')
     const row = await withRetries(() => findTokenByDigest(this.db, digest))
-    if (!row || row.expired || !timingSafeEqual(row.digest, digest)) return null
+    if (!row) return this.accounts?.identify(secret, hex) ?? null
+    if (row.expired || !timingSafeEqual(row.digest, digest)) return null
     this.#noteUse(row.id)
     return { role: row.role, tokenId: row.id, namePattern: row.name_pattern, limited: row.max_uses !== null }
   }

@@ -14,7 +14,8 @@ declare module 'fastify' {
   }
 }
 
-const bearer = /^Bearer +([^\s]{1,512})$/i
+/** Tokens of Kubernetes have some 1,000 characters. */
+const bearer = /^Bearer +([^\s]{1,4096})$/i
 
 /** Lets nobody in whose token the route does not allow, and has each route say whom it allows. */
 export function guard(app: FastifyInstance, { authenticator, failures }: Services): void {

@@ -3,12 +3,14 @@ import type { FastifyBaseLogger } from 'fastify'
 import type { Kysely } from 'kysely'
 import { pino } from 'pino'
 import pretty from 'pino-pretty'
+import { Connection } from '../cluster/connection.js'
 import type { Config } from '../config.js'
 import { Authenticator } from '../domain/authenticator.js'
 import { startEngine } from '../domain/context.js'
 import { KnownNodes } from '../domain/known-nodes.js'
 import { makeFirstPool } from '../domain/pools.js'
 import { sweep } from '../domain/reclaim.js'
+import { ServiceAccounts } from '../domain/service-accounts.js'
 import { settleAdminToken } from '../domain/tokens.js'
 import type { DataDir } from '../embedded/data-dir.js'
 import { Admission } from '../http/admission.js'
@@ -16,7 +18,7 @@ import { FailureLimit } from '../http/failure-limit.js'
 import { createMetrics } from '../integrations/metrics.js'
 import { createLock } from '../lock/allocation-lock.js'
 import { isCurrent } from '../store/migrate.js'
-import type { Database } from '../store/schema.js'
+import type { Database, TokenRole } from '../store/schema.js'
 import { type Listeners, openListeners } from './listeners.js'
 import { openStore } from './open-store.js'
 import { StartError } from './start-error.js'
@@ -59,10 +61,16 @@ export async function serve(
     const onError = (error: unknown) => log.warn({ cause: (error as Error).message }, 'a use was not noted')
     const admission = new Admission(log)
     const metrics = createMetrics({ db, lock: lock.stats, admission: admission.stats, version: version() })
+    const cluster = await openCluster(config, log)
+    const accounts =
+      cluster &&
+      new ServiceAccounts(cluster, config.serviceAccounts as ReadonlyMap<string, TokenRole>, (error) =>
+        log.warn({ cause: error.message }, 'the kube-apiserver was not asked whose a token is'),
+      )
     const services = {
       db,
       engine: startEngine(db, lock, metrics.observer),
-      authenticator: new Authenticator(db, onError),
+      authenticator: new Authenticator(db, onError, accounts),
       failures: new FailureLimit(),
     }
     const known = new KnownNodes(db, (error) =>
@@ -82,6 +90,16 @@ export async function serve(
     await stop()
     throw error
   }
+}
+
+/** The way to the cluster, where there is one. */
+async function openCluster({ kubernetes }: Config, log: FastifyBaseLogger): Promise<Connection | undefined> {
+  if (kubernetes === 'off') return undefined
+  const onTrouble = (error: Error) =>
+    log.warn({ cause: error.message }, 'the kubeconfig cannot be read; the last one that could is used')
+  return Connection.open(kubernetes, onTrouble).catch((error: Error) => {
+    throw new StartError(`EDGE_IPAM_KUBERNETES: ${error.message}`, 2)
+  })
 }
 
 function sweepNowAndThen(db: Kysely<Database>, log: FastifyBaseLogger): Stop {

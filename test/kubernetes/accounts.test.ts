@@ -1,0 +1,117 @@
+import { copyFile, rename, writeFile } from 'node:fs/promises'
+import t from 'tap'
+import { type Lab, startLab } from './lab.js'
+import { startInCluster, until } from './service.js'
+
+const roles = 'kubeedge/cloudcore=cloudcore,monitoring/prometheus=auditor'
+
+/** A kubeconfig of a ServiceAccount that may ask whose tokens are, and nothing else. */
+async function reviewer(lab: Lab, name: string): Promise<string> {
+  const token = await lab.tokenOf('edge-ipam', name)
+  await lab.kubectl([
+    'create',
+    'clusterrolebinding',
+    name,
+    '--clusterrole=system:auth-delegator',
+    `--serviceaccount=edge-ipam:${name}`,
+  ])
+  return lab.kubeconfigFor(name, token)
+}
+
+t.test('tokens of ServiceAccounts', async (t) => {
+  const lab = await startLab(t)
+  const service = await startInCluster(t, lab, {
+    kubeconfig: await reviewer(lab, 'edge-ipam'),
+    env: { EDGE_IPAM_SERVICE_ACCOUNTS: roles },
+  })
+  const cloudcore = await lab.tokenOf('kubeedge', 'cloudcore')
+  const allocated = await service.call('POST', '/v1/allocations', { nodeName: 'hamburg-1' })
+
+  await t.test('have the role that the settings give them', async (t) => {
+    const found = await service.call('GET', '/v1/nodes/hamburg-1/unique-ip', undefined, { token: cloudcore })
+    t.match(found, { status: 200, body: { uniqueIp: allocated.body.uniqueIp } })
+    const prometheus = await lab.tokenOf('monitoring', 'prometheus')
+    t.equal((await service.call('GET', '/metrics', undefined, { token: prometheus })).status, 200)
+  })
+  await t.test('may do nothing beyond it', async (t) => {
+    t.equal((await service.call('POST', '/v1/pools', {}, { token: cloudcore })).status, 403)
+  })
+  await t.test('are told apart in the audit trail', async (t) => {
+    await service.call('POST', '/v1/nodes/hamburg-1/registration', {}, { token: cloudcore })
+    const { body } = await service.call('GET', '/v1/audit?actor=cloudcore:kubeedge/cloudcore')
+    t.match(body.items, [{ action: 'allocation.registered', nodeName: 'hamburg-1' }])
+  })
+  await t.test('are nobody without a role, or when forged', async (t) => {
+    const stranger = await lab.tokenOf('default', 'stranger')
+    t.equal((await service.call('GET', '/v1/nodes', undefined, { token: stranger })).status, 401)
+    const [head, claims] = cloudcore.split('.')
+    const forged = [head, claims, Buffer.from('not the signature').toString('base64url')].join('.')
+    t.equal((await service.call('GET', '/v1/nodes/hamburg-1/unique-ip', undefined, { token: forged })).status, 401)
+    const reviews = (await lab.audited()).filter(({ resource }) => resource === 'tokenreviews')
+    t.equal(reviews.length, 3, 'the kube-apiserver is asked about those that claim a role, once each')
+  })
+  await t.test(
+    'go on while the kube-apiserver is away, for those who were in; others are told to come again',
+    async (t) => {
+      await lab.apiserver.stop()
+      const look = (token: string) => service.call('GET', '/v1/nodes/hamburg-1/unique-ip', undefined, { token })
+      t.equal((await look(cloudcore)).status, 200)
+      const [head, claims] = cloudcore.split('.')
+      const other = await look([head, claims, 'another'].join('.'))
+      t.match(other, { status: 503, body: { code: 'store_unavailable' } })
+      t.ok(other.headers.get('retry-after'))
+      await lab.apiserver.start()
+    },
+  )
+  await t.test('end with the ServiceAccount', async (t) => {
+    await lab.kubectl(['delete', 'serviceaccount', '-n', 'kubeedge', 'cloudcore'])
+    const ended = await until(async () => {
+      const { status } = await service.call('GET', '/v1/nodes/hamburg-1/unique-ip', undefined, { token: cloudcore })
+      return status === 401 && status
+    })
+    t.equal(ended, 401)
+  })
+  t.notOk(
+    service.lines.some((line) => line.includes(cloudcore)),
+    'no token is ever in the log',
+  )
+})
+
+t.test('a kubeconfig may change: its token, its user, its authority', async (t) => {
+  const lab = await startLab(t)
+  const first = await reviewer(lab, 'first')
+  const second = await reviewer(lab, 'second')
+  const file = `${lab.folder}/rotating.kubeconfig`
+  await copyFile(first, file)
+  const service = await startInCluster(t, lab, { kubeconfig: file, env: { EDGE_IPAM_SERVICE_ACCOUNTS: roles } })
+  await copyFile(second, `${file}.new`)
+  await rename(`${file}.new`, file)
+  await lab.kubectl(['delete', 'serviceaccount', '-n', 'edge-ipam', 'first'])
+  const token = await lab.tokenOf('monitoring', 'prometheus')
+  const status = await until(async () => {
+    const answer = await service.call('GET', '/v1/pools', undefined, { token })
+    return answer.status === 200 && answer.status
+  })
+  t.equal(status, 200)
+  const asked = (await lab.audited()).filter(({ resource, code }) => resource === 'tokenreviews' && code === 201)
+  t.strictSame([...new Set(asked.map(({ user }) => user))], ['system:serviceaccount:edge-ipam:second'])
+
+  await t.test('one that cannot be read is told of, and the last good one stays', async (t) => {
+    await writeFile(file, 'clusters: [')
+    await until(async () => {
+      await service.call('GET', '/v1/pools', undefined, { token: await lab.tokenOf('monitoring', 'prometheus') })
+      return service.lines.some((line) => line.includes('the kubeconfig cannot be read'))
+    })
+    const fresh = await lab.tokenOf('kubeedge', 'cloudcore')
+    t.equal((await service.call('GET', '/v1/nodes/nobody/unique-ip', undefined, { token: fresh })).status, 404)
+  })
+})
+
+t.test('a kubeconfig that is wrong is refused at the start, by name', async (t) => {
+  const lab = await startLab(t)
+  const file = `${lab.folder}/wrong.kubeconfig`
+  await writeFile(file, '{}')
+  await t.rejects(startInCluster(t, lab, { kubeconfig: file }), {
+    message: /ended with 2:[\s\S]*EDGE_IPAM_KUBERNETES: .*wrong\.kubeconfig names no cluster/,
+  })
+})
