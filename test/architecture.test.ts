@@ -18,7 +18,7 @@ const arrows: Record<string, readonly string[]> = {
   cli: ['app', 'settings', 'http', 'schemas', 'core'],
   app: ['http', 'integrations', 'schemas', 'core'],
   integrations: ['http', 'domain', 'store', 'lock', 'schemas', 'core'],
-  http: ['domain', 'store', 'schemas', 'core'],
+  http: ['domain', 'store', 'cluster', 'schemas', 'core'],
   domain: ['store', 'lock', 'cluster', 'schemas', 'core'],
   config: ['settings'],
   settings: ['core'],

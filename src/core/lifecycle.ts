@@ -25,11 +25,16 @@ export interface Releasable {
 /**
  * Whether a release goes on ('release'), was done before ('done': the same answer again), or is refused.
  * @throws Problem precondition_failed (the sequence that was meant is another), allocation_not_found,
- *   node_still_registered (only `force` releases what is registered)
+ *   node_still_registered (only `force` releases what the cluster still has or, if that is not known, what is registered)
  */
 export function decideRelease(
   found: Releasable | undefined,
-  wish: { meant: ((sequence: number) => boolean) | undefined; force: boolean },
+  wish: {
+    meant: ((sequence: number) => boolean) | undefined
+    force: boolean
+    /** Whether the cluster has the node, where that is known. */
+    inCluster: boolean | undefined
+  },
 ): 'release' | 'done' {
   if (!found || (found.state === 'quarantined' && found.over)) {
     if (wish.meant) {
@@ -46,11 +51,14 @@ export function decideRelease(
   if (found.state === 'quarantined') {
     return 'done'
   }
-  if (found.state === 'registered' && !wish.force) {
-    throw new Problem(
-      'node_still_registered',
-      'The node is registered with this address. Remove it from the cluster first, or release with ?force=true.',
-    )
-  }
+  if ((wish.inCluster ?? found.state === 'registered') && !wish.force) throw stillThere()
   return 'release'
+}
+
+/** What may not be taken from a node that still uses it. */
+export function stillThere(): Problem {
+  return new Problem(
+    'node_still_registered',
+    'The node is in the cluster. Remove it from there first, or send this again with ?force=true.',
+  )
 }

@@ -1,3 +1,4 @@
+import type { Connection } from '../cluster/connection.js'
 import { Problem } from '../core/errors.js'
 import { globMatches } from '../core/names.js'
 import type { AllocationLock } from '../lock/allocation-lock.js'
@@ -26,6 +27,8 @@ export type Meant = ((version: number | string) => boolean) | undefined
 export interface Context {
   db: Executor
   engine: Engine
+  /** The way to the cluster, where there is one. */
+  cluster?: Connection | undefined
   caller: Caller
   requestId: string
   dryRun: boolean

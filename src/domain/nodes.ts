@@ -1,5 +1,6 @@
 import { invalidField, Problem } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
+import { stillThere } from '../core/lifecycle.js'
 import type { Registration, UniqueIp } from '../schemas/allocation.js'
 import { MAX_LABELS } from '../schemas/common.js'
 import type { Node, NodePatch, NorthboundNode } from '../schemas/node.js'
@@ -12,7 +13,7 @@ import { releaseTogether } from '../store/releases.js'
 import { transaction, withRetries } from '../store/transaction.js'
 import { allocate, toUniqueIp } from './allocations.js'
 import { assertMayName, type Context, type Meant, signatureOf } from './context.js'
-import { releaseOf } from './releases.js'
+import { isInCluster, releaseOf } from './releases.js'
 
 /** Says whether the node is as it was meant; undefined: however it is. What a version is, each side says for itself. */
 export type MeantNode = ((row: store.NodeRow) => boolean) | undefined
@@ -67,7 +68,12 @@ function mergeLabels(old: Record<string, string>, patch: Record<string, string |
  * Releases what a node holds, and forgets the node: a later one of its name gets nothing back. The history stays.
  * @throws Problem node_not_found, node_still_registered, precondition_failed
  */
-export function deleteNode(context: Context, name: string, wish: { meant: MeantNode; force: boolean }): Promise<void> {
+export async function deleteNode(
+  context: Context,
+  name: string,
+  wish: { meant: MeantNode; force: boolean },
+): Promise<void> {
+  const inCluster = wish.force ? undefined : await isInCluster(context, name)
   return transaction(context.db, context.dryRun, async (trx) => {
     const node = await store.lockNode(trx, name)
     const held = node && (await lockAllocationOf(trx, name))
@@ -75,12 +81,7 @@ export function deleteNode(context: Context, name: string, wish: { meant: MeantN
     expect(row, wish.meant)
     if (!row) throw nodeNotFound()
     if (held) {
-      if (held.state === 'registered' && !wish.force) {
-        throw new Problem(
-          'node_still_registered',
-          'The node is registered. Remove it from the cluster first, or delete it with ?force=true.',
-        )
-      }
+      if ((inCluster ?? held.state === 'registered') && !wish.force) throw stillThere()
       await releaseTogether(trx, [releaseOf(context, held)])
     }
     await store.deleteNode(trx, name)

@@ -1,3 +1,4 @@
+import { hasNode } from '../cluster/nodes.js'
 import { canonicalAddress } from '../core/ip.js'
 import { decideRelease } from '../core/lifecycle.js'
 import type { Allocation } from '../schemas/allocation.js'
@@ -21,13 +22,20 @@ export async function release(
   const wanted = 'nodeName' in by ? by : { address: canonicalAddress(by.address) }
   for (;;) {
     const found = await context.engine.releasable.ask(wanted)
-    if (decideRelease(found, wish) === 'done') return toAllocation(found!.node_name, found!)
+    const holder = wish.force || found?.state === 'quarantined' ? undefined : found?.node_name
+    const inCluster = holder === undefined ? undefined : await isInCluster(context, holder)
+    if (decideRelease(found, { ...wish, inCluster }) === 'done') return toAllocation(found!.node_name, found!)
     const asFound = releaseOf(context, found!)
     const released = context.dryRun
       ? (await transaction(context.db, true, (trx) => releaseTogether(trx, [asFound])))[0]
       : await context.engine.releases.ask(asFound)
     if (released) return toAllocation(released.node_name, released)
   }
+}
+
+/** Whether the cluster has the node; undefined where there is no cluster, or it does not answer. */
+export async function isInCluster({ cluster }: Context, name: string): Promise<boolean | undefined> {
+  return cluster && hasNode(cluster, name)
 }
 
 /** What is sent into quarantine in the name of who asks. */

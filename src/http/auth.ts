@@ -59,6 +59,7 @@ export function contextOf(services: Services, request: FastifyRequest): Context 
   return {
     db: services.db,
     engine: services.engine,
+    cluster: services.cluster,
     caller: request.caller,
     requestId: request.id,
     dryRun: (request.query as { dryRun?: boolean }).dryRun === true,

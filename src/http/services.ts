@@ -1,3 +1,4 @@
+import type { Connection } from '../cluster/connection.js'
 import type { Authenticator } from '../domain/authenticator.js'
 import type { Engine } from '../domain/context.js'
 import type { Executor } from '../store/database.js'
@@ -9,4 +10,6 @@ export interface Services {
   engine: Engine
   authenticator: Authenticator
   failures: FailureLimit
+  /** The way to the cluster, where there is one. */
+  cluster?: Connection | undefined
 }

@@ -72,6 +72,7 @@ export async function serve(
       engine: startEngine(db, lock, metrics.observer),
       authenticator: new Authenticator(db, onError, accounts),
       failures: new FailureLimit(),
+      cluster,
     }
     const known = new KnownNodes(db, (error) =>
       log.warn({ cause: error.message }, 'what has changed is not known; asking again'),

@@ -1,0 +1,76 @@
+import type { V1EndpointSlice, V1Node, V1Service } from '@kubernetes/client-node'
+import { addressOf, formatAddress } from '../core/ip.js'
+import type { ClusterNode, Reference } from '../core/pictures.js'
+import type { Kind } from './watched.js'
+
+// Which objects are watched, and what of each is kept.
+
+/** A Node, with what an Event about it has to name. */
+export type WatchedNode = ClusterNode & { uid: string }
+
+/** @param edgeLabel the label that edge nodes have */
+export function nodes(edgeLabel: string): Kind<WatchedNode> {
+  return {
+    path: '/api/v1/nodes',
+    list: (connection, page) => connection.api(connection.kubernetes.CoreV1Api).listNode(page),
+    valueOf: ({ metadata, spec, status }: V1Node) => ({
+      name: metadata!.name!,
+      uid: metadata!.uid!,
+      isEdge: Object.hasOwn(metadata!.labels ?? {}, edgeLabel),
+      internalIps: (status?.addresses ?? []).flatMap(({ type, address }) =>
+        type === 'InternalIP' ? [canonical(address)] : [],
+      ),
+      podCidrs: spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []),
+      machine: {
+        machineId: status?.nodeInfo?.machineID ?? '',
+        systemUuid: status?.nodeInfo?.systemUUID ?? '',
+        bootId: status?.nodeInfo?.bootID ?? '',
+      },
+    }),
+  }
+}
+
+/** Those that name addresses of nodes: by external IP, or as a load balancer's. */
+export const services: Kind<Reference> = {
+  path: '/api/v1/services',
+  list: (connection, page) => connection.api(connection.kubernetes.CoreV1Api).listServiceForAllNamespaces(page),
+  valueOf: ({ metadata, spec, status }: V1Service) => {
+    const named = [
+      ...(spec?.externalIPs ?? []),
+      ...(status?.loadBalancer?.ingress ?? []).flatMap(({ ip }) => (ip ? [ip] : [])),
+    ]
+    if (named.length === 0) return undefined
+    return {
+      subject: { kind: 'Service', namespace: metadata!.namespace!, name: metadata!.name! },
+      addresses: named.map((address) => ({ address: canonical(address), nodeName: undefined })),
+    }
+  },
+}
+
+/** Who keeps a slice up to date says so; these follow the Pods of a Service's selector. */
+const CONTROLLERS = new Set(['endpointslice-controller.k8s.io', 'endpointslicemirroring-controller.k8s.io'])
+
+/** Those that people filled. */
+export const endpointSlices: Kind<Reference> = {
+  path: '/apis/discovery.k8s.io/v1/endpointslices',
+  list: (connection, page) =>
+    connection.api(connection.kubernetes.DiscoveryV1Api).listEndpointSliceForAllNamespaces(page),
+  valueOf: ({ metadata, addressType, endpoints }: V1EndpointSlice) => {
+    if (addressType === 'FQDN') return undefined
+    if (CONTROLLERS.has(metadata!.labels?.['endpointslice.kubernetes.io/managed-by'] ?? '')) return undefined
+    const addresses = (endpoints ?? []).flatMap((endpoint) =>
+      endpoint.addresses.map((address) => ({ address: canonical(address), nodeName: endpoint.nodeName })),
+    )
+    if (addresses.length === 0) return undefined
+    return {
+      subject: { kind: 'EndpointSlice', namespace: metadata!.namespace!, name: metadata!.name! },
+      addresses,
+    }
+  },
+}
+
+/** As we write it; what is no address stays as it is. */
+function canonical(text: string): string {
+  const address = addressOf(text)
+  return address === undefined ? text : formatAddress(address)
+}

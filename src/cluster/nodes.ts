@@ -1,0 +1,14 @@
+import { type Connection, statusOf } from './connection.js'
+
+/**
+ * Whether the cluster has a Node of this name now, by the kube-apiserver's own word.
+ * @returns undefined where it cannot be asked
+ */
+export async function hasNode(connection: Connection, name: string): Promise<boolean | undefined> {
+  try {
+    await connection.api(connection.kubernetes.CoreV1Api, { patience: 2_000 }).readNode({ name })
+    return true
+  } catch (error) {
+    return statusOf(error) === 404 ? false : undefined
+  }
+}

@@ -1,0 +1,83 @@
+import type { Cluster } from '../core/pictures.js'
+import { type Connection, wordsOf } from './connection.js'
+import { endpointSlices, nodes, services, type WatchedNode } from './kinds.js'
+import { type DiscoveredNetwork, discoverNetworks } from './networks.js'
+import { Watched } from './watched.js'
+
+/** How often (ms) it is asked for what seldom changes. */
+const NETWORKS_EVERY = 60_000
+/** So long (ms) what was known last is good enough, when it is not known what changes. */
+const STALE = 60_000
+
+/** The cluster as it is now, as far as it concerns addresses. */
+export class ClusterView {
+  readonly #nodes: Watched<WatchedNode>
+  readonly #references: Watched<Cluster['references'][number]>[]
+  #networks: readonly DiscoveredNetwork[] | undefined
+  readonly #timer: NodeJS.Timeout
+
+  /**
+   * @param told.onChange something is other than before
+   * @param told.onTrouble something cannot be read, and is tried again
+   */
+  constructor(
+    private readonly connection: Connection,
+    edgeLabel: string,
+    private readonly told: { onChange: () => void; onTrouble: (what: string, error: Error) => void },
+  ) {
+    const { onChange, onTrouble } = told
+    const toldOf = (what: string) => ({ onChange, onTrouble: (error: Error) => onTrouble(what, error) })
+    this.#nodes = new Watched(connection, nodes(edgeLabel), toldOf('nodes'))
+    this.#references = [
+      new Watched(connection, services, toldOf('services')),
+      new Watched(connection, endpointSlices, toldOf('endpointslices')),
+    ]
+    void this.#discover()
+    this.#timer = setInterval(() => void this.#discover(), NETWORKS_EVERY).unref()
+  }
+
+  stop(): void {
+    clearInterval(this.#timer)
+    for (const watched of [this.#nodes, ...this.#references]) watched.stop()
+  }
+
+  /**
+   * All of it; undefined as long as a part is not known, or not any more. A cluster without a single Node is none: there is
+   * always one that the control plane or cloudcore runs on, so whoever lists nothing has lost its data or its mind.
+   */
+  get picture(): Cluster | undefined {
+    const parts = [this.#nodes, ...this.#references]
+    const known = parts.every((part) => part.isKnown(STALE))
+    if (!known || this.#networks === undefined || this.#nodes.values.size === 0) return undefined
+    return {
+      nodes: [...this.#nodes.values.values()],
+      serviceCidrs: this.#networks.flatMap(({ kind, cidr }) => (kind === 'service' ? [cidr] : [])),
+      references: this.#references.flatMap(({ values }) => [...values.values()]),
+    }
+  }
+
+  /** Whether the picture is of this very moment, as far as the kube-apiserver has told. */
+  get isLive(): boolean {
+    return this.#nodes.isKnown(0)
+  }
+
+  /** The networks that the cluster tells of, but for those of each Node's Pods, which the picture has. */
+  get networks(): readonly DiscoveredNetwork[] {
+    return this.#networks ?? []
+  }
+
+  /** The uid of a Node that is there. */
+  uidOf(name: string): string | undefined {
+    return this.#nodes.values.get(`/${name}`)?.uid
+  }
+
+  async #discover(): Promise<void> {
+    try {
+      const onForbidden = (error: unknown) => this.told.onTrouble('networks', new Error(wordsOf(error)))
+      this.#networks = await discoverNetworks(this.connection, onForbidden)
+      this.told.onChange()
+    } catch (error) {
+      this.told.onTrouble('networks', new Error(wordsOf(error)))
+    }
+  }
+}
