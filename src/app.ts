@@ -15,6 +15,7 @@ import { logRequests } from './http/request-log.js'
 import { addressRoutes } from './http/routes/addresses.js'
 import { adminRoutes } from './http/routes/admin.js'
 import { allocationRoutes } from './http/routes/allocations.js'
+import { findingRoutes } from './http/routes/findings.js'
 import { healthRoutes } from './http/routes/health.js'
 import { networkRoutes } from './http/routes/networks.js'
 import { nodeRoutes } from './http/routes/nodes.js'
@@ -29,6 +30,7 @@ import { northbound } from './integrations/northbound.js'
 import { AddressAt, AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
 import { Allocation, AllocationResults, UniqueIp } from './schemas/allocation.js'
 import { ProblemDetails } from './schemas/common.js'
+import { FindingOnWire } from './schemas/finding.js'
 import { Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
@@ -113,6 +115,7 @@ export async function buildApp(options: AppOptions) {
     TokenWithSecret,
     AuditRow,
     AddressAt,
+    FindingOnWire,
   ]) {
     app.addSchema(schema)
   }
@@ -141,6 +144,7 @@ export async function buildApp(options: AppOptions) {
   await app.register(allocationRoutes, { services })
   await app.register(nodeRoutes, { services })
   await app.register(addressRoutes, { services })
+  await app.register(findingRoutes, { services })
   await app.register(adminRoutes, { services })
   await app.register(cloudcore, { services })
   await app.register(nodeHook, { services, ...hook, count: metrics.review, open: door === 'webhook' })

@@ -92,6 +92,30 @@ export function parseCidr(text: string): Cidr {
   return cidr
 }
 
+/** The network that is this one address. */
+export function hostOf({ family, value }: Address): Cidr {
+  return { family, first: value, last: value, prefix: bitsOf(family) }
+}
+
+/** As parseAddress; undefined for what is none: of what others wrote, one text must not hide all the rest. */
+export function addressOf(text: string): Address | undefined {
+  return orNothing(() => parseAddress(text))
+}
+
+/** As parseCidr; undefined for what is none. */
+export function cidrOf(text: string): Cidr | undefined {
+  return orNothing(() => parseCidr(text))
+}
+
+function orNothing<T>(parse: () => T): T | undefined {
+  try {
+    return parse()
+  } catch (error) {
+    if (error instanceof AddressError) return undefined
+    throw error
+  }
+}
+
 /** The canonical text of a network. */
 export function formatCidr({ family, first, prefix }: Cidr): string {
   return `${formatAddress({ family, value: first })}/${prefix}`

@@ -48,10 +48,15 @@ export function capacity(cidr: Cidr): bigint {
   return last - first + 1n
 }
 
+/** The network that no node can have an address in and that this one overlaps, and what it is. */
+export function unusableIn(cidr: Cidr): { readonly cidr: Cidr; readonly what: string } | undefined {
+  return UNUSABLE.find((unusable) => cidrsOverlap(unusable.cidr, cidr))
+}
+
 /** Why a pool may not have this CIDR, as a sentence for people that names the network in the way; null if it may. */
 export function cidrRefusal(cidr: Cidr): string | null {
   const text = formatCidr(cidr)
-  const hit = UNUSABLE.find((unusable) => cidrsOverlap(unusable.cidr, cidr))
+  const hit = unusableIn(cidr)
   if (hit !== undefined) return `${text} overlaps ${formatCidr(hit.cidr)} (${hit.what}); choose another network.`
   const largest = LARGEST_POOL[cidr.family]
   if (cidr.prefix < largest) {

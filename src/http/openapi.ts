@@ -20,6 +20,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'northbound', description: "The console's side: display IPs only" },
       { name: 'pools', description: 'Where addresses come from' },
       { name: 'audit', description: 'What happened' },
+      { name: 'findings', description: 'What does not fit together in the cluster' },
       { name: 'tokens', description: 'Who may do what' },
       { name: 'join', description: 'For the device that joins' },
       { name: 'health', description: 'For probes and Prometheus' },

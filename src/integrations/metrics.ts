@@ -1,6 +1,8 @@
 import type { FastifyInstance, FastifyReply, FastifyRequest } from 'fastify'
 import { Counter, collectDefaultMetrics, Gauge, Histogram, Registry } from 'prom-client'
+import { findingKinds } from '../core/finding.js'
 import type { Observer } from '../domain/context.js'
+import { countOpenFindings } from '../domain/findings.js'
 import { allPools } from '../domain/pools.js'
 import type { Admission } from '../http/admission.js'
 import { countRequests } from '../http/request-counts.js'
@@ -84,6 +86,20 @@ export function createMetrics(sources: {
         const { capacity: _, ...states } = utilization
         for (const [state, count] of Object.entries(states)) this.set({ pool: name, state }, Number(count))
       }
+    },
+  })
+  new Gauge({
+    name: 'edge_ipam_findings',
+    help: 'What does not fit together in the cluster now, by kind; the same on every replica.',
+    labelNames: ['kind'],
+    registers,
+    async collect() {
+      // Without the database nobody knows, which is not the same as none.
+      this.reset()
+      const open = await countOpenFindings(sources.db).catch(() => undefined)
+      if (open === undefined) return
+      const counts = new Map(open.map(({ kind, count }) => [kind, count]))
+      for (const kind of findingKinds) this.set({ kind }, counts.get(kind) ?? 0)
     },
   })
   return {

@@ -1,5 +1,7 @@
 import type { ColumnType, Generated } from 'kysely'
+import type { FindingKind, Subject } from '../core/finding.js'
 import type { AllocationState } from '../core/lifecycle.js'
+import type { MachineSeen } from '../core/sightings.js'
 
 /** The tables as migrations/ made them. `inet` and `cidr` travel as text; PostgreSQL says what they are. */
 export interface Database {
@@ -11,6 +13,9 @@ export interface Database {
   tokens: TokensTable
   audit: AuditTable
   networks: NetworksTable
+  findings: FindingsTable
+  sightings: SightingsTable
+  cluster_look: ClusterLookTable
 }
 
 export type Labels = Record<string, string>
@@ -123,4 +128,30 @@ export interface NetworksTable {
   kind: string
   cidr: string
   description: Nullable<string>
+}
+
+export interface FindingsTable {
+  id: Generated<number>
+  kind: FindingKind
+  subject_kind: Subject['kind']
+  subject_namespace: Generated<string>
+  subject_name: string
+  message: string
+  since: Generated<Date>
+  last_seen: Nullable<Date>
+  resolved_at: Nullable<Date>
+}
+
+export interface SightingsTable {
+  name: string
+  addresses: Generated<string[]>
+  machines: ColumnType<MachineSeen[], string | undefined, string>
+  last_seen: Nullable<Date>
+  absent_since: Nullable<Date>
+  absences: Generated<number>
+}
+
+export interface ClusterLookTable {
+  one: Generated<boolean>
+  at: Date
 }

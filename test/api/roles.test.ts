@@ -37,6 +37,7 @@ const table: Record<string, Role[] | 'open'> = {
   'GET /v1/addresses/{ip}': ['admin', 'auditor'],
   'GET /v1/addresses/{ip}/history': ['admin', 'auditor'],
   'GET /v1/audit': ['admin', 'auditor'],
+  'GET /v1/findings': ['admin', 'auditor'],
   'POST /v1/tokens': ['admin'],
   'GET /v1/tokens': ['admin', 'auditor'],
   'GET /v1/tokens/{id}': ['admin', 'auditor'],

@@ -1,70 +1,120 @@
+import fc from 'fast-check'
 import t from 'tap'
-import { type Allocated, type Cluster, type ClusterNode, findingsOf, keyOf } from '../../src/core/findings.js'
+import { keyOf } from '../../src/core/finding.js'
+import { findingsOf } from '../../src/core/findings.js'
+import type { Allocated, Cluster, ClusterNode, Held, Memory } from '../../src/core/pictures.js'
+import type { Sighting } from '../../src/core/sightings.js'
 
+const MINUTE = 60_000
 const DAY = 86_400_000
 const patience = 7 * DAY
+const now = 1_800_000_000_000
+const machine = { machineId: '', systemUuid: '', bootId: '' }
 
 function edge(name: string, internalIps: string[], podCidrs: string[] = []): ClusterNode {
-  return { name, isEdge: true, internalIps, podCidrs }
+  return { name, isEdge: true, internalIps, podCidrs, machine }
 }
 
 function server(name: string, internalIps: string[], podCidrs: string[] = []): ClusterNode {
   return { ...edge(name, internalIps, podCidrs), isEdge: false }
 }
 
-function holds(nodeName: string, uniqueIp: string, state: 'allocated' | 'registered' = 'registered', age = 0) {
+function holds(nodeName: string, uniqueIp: string, state: Held['state'] = 'registered', age = DAY): Held {
   return { nodeName, uniqueIp, state, age }
 }
 
-function keys(cluster: Partial<Cluster>, allocated: Partial<Allocated>): string[] {
+function seen(name: string, more: Partial<Sighting>): Memory['sightings'] {
+  const nothing = { addresses: [], machines: [], lastSeen: null, absentSince: null, absences: 0 }
+  return new Map([[name, { name, ...nothing, ...more }]])
+}
+
+interface Pictures {
+  cluster?: Partial<Cluster>
+  allocated?: Partial<Allocated>
+  sightings?: Memory['sightings']
+}
+
+function found({ cluster, allocated, sightings = new Map() }: Pictures) {
   return findingsOf(
     { nodes: [], serviceCidrs: [], references: [], ...cluster },
-    { pools: [{ name: 'edge', cidr: '10.77.0.0/24' }], held: [], networks: [], ...allocated },
+    { pools: [{ name: 'edge', cidr: '10.77.0.0/24' }], held: [], networks: [], former: [], ...allocated },
+    { now, sightings },
     patience,
-  ).map(keyOf)
+  )
 }
 
 const service = { kind: 'Service' as const, namespace: 'shop', name: 'front' }
-const named = (address: string, nodeName?: string) => [{ subject: service, addresses: [{ address, nodeName }] }]
+const named = (address: string, nodeName?: string) => ({
+  references: [{ subject: service, addresses: [{ address, nodeName }] }],
+})
+const stale = ['stale_reference/Service/shop/front']
+const inTurns = (...turns: [id: string, minutesAgo: number][]) =>
+  seen('a', {
+    machines: turns.map(([id, ago]) => ({
+      machineId: id,
+      systemUuid: '',
+      bootId: `boot ${ago}`,
+      at: now - ago * MINUTE,
+    })),
+  })
+const atHome = { cluster: { nodes: [edge('a', ['10.77.0.1'])] }, allocated: { held: [holds('a', '10.77.0.1')] } }
 
-const cases: [string, Partial<Cluster>, Partial<Allocated>, string[]][] = [
-  ['all is well', { nodes: [edge('a', ['10.77.0.1'])] }, { held: [holds('a', '10.77.0.1')] }, []],
-  [
-    'one that reports another address',
-    { nodes: [edge('a', ['192.168.1.10'])] },
-    { held: [holds('a', '10.77.0.1')] },
+const cases: Record<string, [Pictures, string[]]> = {
+  'who has its unique IP is well': [atHome, []],
+  'who reports another address has a mismatch': [
+    { cluster: { nodes: [edge('a', ['192.168.1.10'])] }, allocated: { held: [holds('a', '10.77.0.1')] } },
     ['address_mismatch/Node//a'],
   ],
-  ['one that reports nothing yet', { nodes: [edge('a', [])] }, { held: [holds('a', '10.77.0.1')] }, []],
-  [
-    'of two families, one is its own',
-    { nodes: [edge('a', ['fd00::10', '10.77.0.1'])] },
-    { held: [holds('a', '10.77.0.1')] },
+  'also where it was not registered yet': [
+    {
+      cluster: { nodes: [edge('a', ['192.168.1.10'])] },
+      allocated: { held: [holds('a', '10.77.0.1', 'allocated', 0)] },
+    },
+    ['address_mismatch/Node//a'],
+  ],
+  'who reports nothing yet has none': [
+    { cluster: { nodes: [edge('a', [])] }, allocated: { held: [holds('a', '10.77.0.1')] } },
     [],
   ],
-  ['an edge node that nobody announced', { nodes: [edge('a', ['192.168.1.10'])] }, {}, ['unknown_node/Node//a']],
-  ['a server that nobody announced', { nodes: [server('a', ['192.168.1.10'])] }, {}, []],
-  ['one that was in the cluster', {}, { held: [holds('a', '10.77.0.1')] }, ['node_gone/Node//a']],
-  ['one that has time to join', {}, { held: [holds('a', '10.77.0.1', 'allocated', patience - 1)] }, []],
-  ['one that never joined', {}, { held: [holds('a', '10.77.0.1', 'allocated', patience)] }, ['never_joined/Node//a']],
-  [
-    'two with one address',
-    { nodes: [server('a', ['192.168.1.10']), server('b', ['192.168.1.10']), server('c', ['192.168.1.11'])] },
-    {},
+  'of two families, one is its own': [
+    { cluster: { nodes: [edge('a', ['fd00::10', '10.77.0.1'])] }, allocated: { held: [holds('a', '10.77.0.1')] } },
+    [],
+  ],
+  'an edge node that nobody announced is unknown': [
+    { cluster: { nodes: [edge('a', ['192.168.1.10'])] } },
+    ['unknown_node/Node//a'],
+  ],
+  'a server that nobody announced is not': [{ cluster: { nodes: [server('a', ['192.168.1.10'])] } }, []],
+  'who was registered and is not in the cluster is gone': [
+    { allocated: { held: [holds('a', '10.77.0.1', 'registered', MINUTE)] } },
+    ['node_gone/Node//a'],
+  ],
+  'who was registered in this minute may be on its way': [
+    { allocated: { held: [holds('a', '10.77.0.1', 'registered', MINUTE - 1)] } },
+    [],
+  ],
+  'a node has time to join': [{ allocated: { held: [holds('a', '10.77.0.1', 'allocated', patience - 1)] } }, []],
+  'and not for ever': [
+    { allocated: { held: [holds('a', '10.77.0.1', 'allocated', patience)] } },
+    ['never_joined/Node//a'],
+  ],
+  'two with one address clash, servers too': [
+    {
+      cluster: {
+        nodes: [server('a', ['192.168.1.10']), server('b', ['192.168.1.10']), server('c', ['192.168.1.11'])],
+      },
+    },
     ['duplicate_internal_ip/Node//a', 'duplicate_internal_ip/Node//b'],
   ],
-  ...['172.18.0.1', '169.254.3.4', '127.0.0.1', 'fe80::1', '10.244.3.1', '172.30.9.9'].map(
-    (address): (typeof cases)[number] => [
-      `an address of a bridge, or of none: ${address}`,
-      { nodes: [edge('a', [address]), server('b', ['10.1.0.2'], ['10.244.3.0/24'])] },
-      { held: [holds('a', '10.77.0.1')], networks: [{ kind: 'docker', cidr: '172.30.0.0/16' }] },
-      ['address_mismatch/Node//a', 'suspicious_address/Node//a'],
-    ],
-  ),
-  [
-    "another's address: a copied disk",
-    { nodes: [edge('a', ['10.77.0.1']), edge('b', ['10.77.0.1'])] },
-    { held: [holds('a', '10.77.0.1'), holds('b', '10.77.0.2')] },
+  'an address that a node tells twice is no clash': [
+    { cluster: { nodes: [edge('a', ['10.77.0.1', '10.77.0.1'])] }, allocated: { held: [holds('a', '10.77.0.1')] } },
+    [],
+  ],
+  "another's address: a copied disk": [
+    {
+      cluster: { nodes: [edge('a', ['10.77.0.1']), edge('b', ['10.77.0.1'])] },
+      allocated: { held: [holds('a', '10.77.0.1'), holds('b', '10.77.0.2')] },
+    },
     [
       'address_mismatch/Node//b',
       'duplicate_internal_ip/Node//a',
@@ -72,44 +122,283 @@ const cases: [string, Partial<Cluster>, Partial<Allocated>, string[]][] = [
       'suspicious_address/Node//b',
     ],
   ],
-  [
-    'a pool that overlaps the pods of a node, the services, or a server',
-    { nodes: [server('a', ['10.77.0.9'], ['10.77.0.128/25'])], serviceCidrs: ['10.0.0.0/8'] },
-    {},
+  'an address out of a pool that nobody gave': [
+    { cluster: { nodes: [edge('a', ['10.77.0.9'])] } },
+    ['suspicious_address/Node//a', 'unknown_node/Node//a'],
+  ],
+  'two machines that take turns claim one name': [
+    { ...atHome, sightings: inTurns(['x', 70], ['y', 40], ['x', 5]) },
+    ['name_claimed_twice/Node//a'],
+  ],
+  'also with something between': [
+    { ...atHome, sightings: inTurns(['x', 30], ['y', 20], ['z', 10], ['x', 5], ['y', 1]) },
+    ['name_claimed_twice/Node//a'],
+  ],
+  'a pool that overlaps the pods of a node': [
+    { cluster: { nodes: [server('a', [], ['10.77.0.128/25'])] } },
     ['network_overlap/Pool//edge'],
   ],
-  [
-    "a server's address out of the pool is its own, where it holds it",
-    { nodes: [server('a', ['10.77.0.9'])] },
-    { held: [holds('a', '10.77.0.9')] },
+  'a pool that overlaps the services': [{ cluster: { serviceCidrs: ['10.0.0.0/8'] } }, ['network_overlap/Pool//edge']],
+  'a pool that a server has an address in': [
+    { cluster: { nodes: [server('a', ['10.77.0.9'])] } },
+    ['network_overlap/Pool//edge'],
+  ],
+  'a pool that a server was given an address of': [
+    { cluster: { nodes: [server('a', ['10.77.0.9'])] }, allocated: { held: [holds('a', '10.77.0.9')] } },
     [],
   ],
-  [
-    'a Service names what somebody holds',
-    { references: named('10.77.0.1') },
-    { held: [holds('a', '10.77.0.1', 'allocated')] },
+  'networks that only lie beside a pool': [
+    { cluster: { nodes: [server('a', ['10.76.255.255', '10.77.1.0'], ['10.78.0.0/16', 'fd00::/64'])] } },
     [],
   ],
-  ['a Service names what nobody holds', { references: named('10.77.0.1') }, {}, ['stale_reference/Service/shop/front']],
-  ['a Service names an address from elsewhere', { references: named('203.0.113.7') }, {}, []],
-  [
-    'an endpoint names what its node had',
-    { nodes: [edge('a', ['10.77.0.2'])], references: named('192.168.1.10', 'a') },
-    { held: [holds('a', '10.77.0.2')] },
-    ['stale_reference/Service/shop/front'],
+  'what is no address and no network hides nothing else': [
+    {
+      cluster: {
+        nodes: [edge('a', ['', 'host.example', '10.77.0.1/24'], ['10.0.0.1/8', 'x'])],
+        serviceCidrs: ['y', '10.77.0.0/16'],
+      },
+    },
+    ['network_overlap/Pool//edge', 'unknown_node/Node//a'],
   ],
-]
-
-for (const [name, cluster, allocated, expected] of cases) {
-  t.test(name, async (t) => t.same(keys(cluster, allocated).sort(), [...expected].sort()))
+  'a Service names what a node holds': [
+    { cluster: named('10.77.0.1'), allocated: { held: [holds('a', '10.77.0.1', 'allocated', 0)] } },
+    [],
+  ],
+  'a Service names what a node held': [
+    { cluster: named('10.77.0.1'), allocated: { former: [{ address: '10.77.0.1', nodeName: 'a' }] } },
+    stale,
+  ],
+  'a Service names what a node reported': [
+    {
+      cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('192.168.1.10') },
+      allocated: { held: [holds('a', '10.77.0.1')] },
+      sightings: seen('a', { addresses: ['192.168.1.10', '10.77.0.1'] }),
+    },
+    stale,
+  ],
+  'a Service names what somebody else has by now, and may be meant': [
+    {
+      cluster: { nodes: [edge('b', ['10.77.0.1'])], ...named('10.77.0.1') },
+      allocated: { held: [holds('b', '10.77.0.1')], former: [{ address: '10.77.0.1', nodeName: 'a' }] },
+    },
+    [],
+  ],
+  'a Service names what no node ever had': [{ cluster: named('203.0.113.7') }, []],
+  'a Service names what a server reports': [
+    {
+      cluster: { nodes: [server('s', ['10.1.0.1'])], ...named('10.1.0.1') },
+      sightings: seen('s', { addresses: ['10.1.0.1'] }),
+    },
+    [],
+  ],
+  'an endpoint of a node names its pod': [
+    { ...atHome, cluster: { ...atHome.cluster, ...named('10.244.1.7', 'a') } },
+    [],
+  ],
+  'an endpoint names what its node has': [
+    { ...atHome, cluster: { ...atHome.cluster, ...named('10.77.0.1', 'a') } },
+    [],
+  ],
+  'an endpoint names what its node had': [
+    {
+      ...atHome,
+      cluster: { ...atHome.cluster, ...named('192.168.1.10', 'a') },
+      sightings: seen('a', { addresses: ['192.168.1.10'] }),
+    },
+    stale,
+  ],
+  'an endpoint names what another node holds': [
+    { ...atHome, cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('10.77.0.1', 'b') } },
+    stale,
+  ],
 }
+for (const [name, [pictures, expected]] of Object.entries(cases)) {
+  t.test(name, async (t) => t.same(found(pictures).map(keyOf).sort(), [...expected].sort()))
+}
+
+const suspicious =
+  '172.17.0.1 172.31.0.1 10.88.0.1 169.254.3.4 127.0.0.1 0.0.0.0 fe80::1 ::1 10.244.3.1 172.30.9.9'.split(' ')
+t.test('an address of a bridge, or of no network, is suspicious for an edge node', async (t) => {
+  const networks = [
+    { kind: 'docker', cidr: '172.30.0.0/16' },
+    { kind: 'node', cidr: '192.168.0.0/16' },
+  ]
+  const kinds = (node: ClusterNode) =>
+    found({
+      cluster: { nodes: [node, server('b', ['10.1.0.2'], ['10.244.3.0/24', 'fd00:1::/64'])] },
+      allocated: { held: [holds('a', '10.77.0.1')], networks },
+    }).map(({ kind }) => kind)
+  for (const address of [...suspicious, 'fd00:1::7']) {
+    t.same(kinds(edge('a', [address])), ['address_mismatch', 'suspicious_address'], address)
+    t.same(kinds(server('a', [address])), ['address_mismatch'], `${address} of a server`)
+  }
+  for (const address of ['192.168.1.10', '172.17.0.2', '172.16.0.1', '10.244.4.1', '203.0.113.7', 'fd00:2::7']) {
+    t.same(kinds(edge('a', [address])), ['address_mismatch'], address)
+  }
+})
+
+t.test('no name is claimed twice by one machine after another', async (t) => {
+  const claimed = (sightings: Memory['sightings']) => found({ ...atHome, sightings }).length > 0
+  t.notOk(claimed(inTurns(['x', 5])))
+  t.notOk(claimed(inTurns(['x', 9], ['y', 5])), 'a device took the place of another')
+  t.notOk(claimed(inTurns(['x', 9], ['y', 5], ['z', 1])))
+  t.notOk(claimed(inTurns(['x', 9], ['x', 5], ['x', 1])), 'a machine boots again and again')
+  t.notOk(claimed(inTurns(['x', 3000], ['y', 2900], ['x', 5])), 'a repaired device is put back')
+  t.notOk(claimed(inTurns(['x', 90], ['y', 80], ['x', 60])), 'over, when nobody came back for an hour')
+  t.notOk(claimed(inTurns(['x', 9], ['', 5], ['x', 1])), 'who says nothing is nobody')
+  const copies = ['1', '2', '1'].map((bootId, i) => ({ machineId: 'm', systemUuid: 's', bootId, at: now + i - 9 }))
+  t.ok(claimed(seen('a', { machines: copies })), 'copied disks differ by their boots')
+})
 
 t.test('a message names a few, and counts the others', async (t) => {
   const nodes = Array.from({ length: 9 }, (_, i) => edge(`n${i}`, ['192.168.1.10']))
-  const [first] = findingsOf(
-    { nodes, serviceCidrs: [], references: [] },
-    { pools: [], held: nodes.map(({ name }, i) => holds(name, `10.77.0.${i + 1}`)), networks: [] },
-    patience,
-  ).filter(({ kind }) => kind === 'duplicate_internal_ip')
-  t.match(first?.message, /n1, n2, n3, n4, n5 and 3 more/)
+  const messages = found({ cluster: { nodes } }).filter(({ kind }) => kind === 'duplicate_internal_ip')
+  t.match(messages.find(({ subject }) => subject.name === 'n0')?.message, /n1, n2, n3, n4, n5 and 3 more/)
+  t.match(messages.find(({ subject }) => subject.name === 'n8')?.message, /n0, n1, n2, n3, n4 and 3 more/)
+  const few = found({ cluster: { nodes: nodes.slice(0, 3) } }).filter(({ kind }) => kind === 'duplicate_internal_ip')
+  t.match(few.find(({ subject }) => subject.name === 'n1')?.message, /n0, n2:/)
+})
+
+t.test('a message does not change while nothing does', async (t) => {
+  const messageAt = (age: number) =>
+    found({ allocated: { held: [holds('a', '10.77.0.1', 'allocated', age)] } })[0]?.message
+  t.equal(messageAt(patience + DAY), messageAt(patience + 9 * DAY))
+  t.match(messageAt(patience), 'more than 7 days')
+})
+
+t.test('a stale reference says where the node is now', async (t) => {
+  const [one] = found({
+    ...atHome,
+    cluster: { ...atHome.cluster, ...named('192.168.1.10') },
+    sightings: seen('a', { addresses: ['192.168.1.10'] }),
+  })
+  t.match(one?.message, '192.168.1.10 (a, now 10.77.0.1)')
+})
+
+// Few names and few addresses, so that they meet.
+const name = fc.constantFrom('a', 'b', 'c', 'd')
+const address = fc.constantFrom(
+  '10.77.0.1',
+  '10.77.0.2',
+  '192.168.1.10',
+  '172.17.0.1',
+  '10.244.0.1',
+  'fd00::1',
+  '',
+  'x',
+)
+const cidr = fc.constantFrom('10.77.0.0/25', '10.244.0.0/24', 'fd00::/64', '10.0.0.1/8', '')
+const id = fc.constantFrom('', 'x', 'y')
+const anyMachine = fc.record({ machineId: id, systemUuid: id, bootId: id })
+const subject = fc.record({
+  kind: fc.constantFrom('Service' as const, 'EndpointSlice' as const),
+  namespace: fc.constantFrom('', 'n'),
+  name,
+})
+const pictures = fc.record({
+  cluster: fc.record({
+    nodes: fc.uniqueArray(
+      fc.record({
+        name,
+        isEdge: fc.boolean(),
+        internalIps: fc.array(address, { maxLength: 3 }),
+        podCidrs: fc.array(cidr, { maxLength: 2 }),
+        machine: anyMachine,
+      }),
+      { selector: (node) => node.name },
+    ),
+    serviceCidrs: fc.array(cidr, { maxLength: 2 }),
+    references: fc.array(
+      fc.record({
+        subject,
+        addresses: fc.array(fc.record({ address, nodeName: fc.option(name, { nil: undefined }) }), { maxLength: 3 }),
+      }),
+      { maxLength: 4 },
+    ),
+  }),
+  allocated: fc.record({
+    pools: fc.constant([
+      { name: 'edge', cidr: '10.77.0.0/24' },
+      { name: 'six', cidr: 'fd00::/64' },
+    ]),
+    held: fc
+      .uniqueArray(
+        fc.record({
+          nodeName: name,
+          uniqueIp: fc.constantFrom('10.77.0.1', '10.77.0.2', '10.77.0.3', 'fd00::1'),
+          state: fc.constantFrom('allocated' as const, 'registered' as const),
+          age: fc.constantFrom(0, DAY, 30 * DAY),
+        }),
+        { selector: (one) => one.nodeName },
+      )
+      .map((list) => list.filter((one, index) => list.findIndex((other) => other.uniqueIp === one.uniqueIp) === index)),
+    networks: fc.constant([{ kind: 'docker', cidr: '172.17.0.0/16' }]),
+    former: fc.array(fc.record({ address, nodeName: name }), { maxLength: 3 }),
+  }),
+  sightings: fc
+    .array(
+      fc.record({
+        name,
+        addresses: fc.array(address, { maxLength: 3 }),
+        machines: fc.array(
+          fc.tuple(anyMachine, fc.nat(2 * 60 * MINUTE)).map(([one, ago]) => ({ ...one, at: now - ago })),
+          { maxLength: 5 },
+        ),
+        lastSeen: fc.constant(null),
+        absentSince: fc.constant(null),
+        absences: fc.constant(0),
+      }),
+    )
+    .map((list) => new Map(list.map((one) => [one.name, one]))),
+})
+
+t.test('whatever the pictures are, each finding is there once, and the order of a picture says nothing', async () => {
+  fc.assert(
+    fc.property(pictures, (one) => {
+      const all = found(one)
+      const keys = all.map(keyOf)
+      if (new Set(keys).size !== keys.length) return false
+      const backwards = found({
+        cluster: {
+          nodes: one.cluster.nodes.toReversed(),
+          serviceCidrs: one.cluster.serviceCidrs.toReversed(),
+          references: one.cluster.references.toReversed(),
+        },
+        allocated: {
+          ...one.allocated,
+          held: one.allocated.held.toReversed(),
+          former: one.allocated.former.toReversed(),
+        },
+        sightings: new Map([...one.sightings].reverse()),
+      })
+      const texts = (list: typeof all) => list.map((finding) => `${keyOf(finding)}: ${finding.message}`).sort()
+      return JSON.stringify(texts(all)) === JSON.stringify(texts(backwards))
+    }),
+    { numRuns: 2_000 },
+  )
+})
+
+t.test('where every edge node has its unique IP and is registered, nothing is found', async () => {
+  const healthy = fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 254 }), fc.boolean(), anyMachine), {
+    selector: ([host]) => host,
+    maxLength: 30,
+  })
+  fc.assert(
+    fc.property(healthy, (list) => {
+      const nodes = list.map(([host, isEdge, one]) => ({
+        name: `n${host}`,
+        isEdge,
+        internalIps: [isEdge ? `10.77.0.${host}` : `10.1.0.${host}`],
+        podCidrs: [`10.244.${host}.0/24`],
+        machine: one,
+      }))
+      const held = nodes.filter(({ isEdge }) => isEdge).map((node) => holds(node.name, node.internalIps[0]!))
+      const references = nodes.map((node) => ({
+        subject: { ...service, name: node.name },
+        addresses: [{ address: node.internalIps[0]!, nodeName: node.name }],
+      }))
+      const cluster = { nodes, serviceCidrs: ['10.96.0.0/12'], references }
+      return found({ cluster, allocated: { held } }).length === 0
+    }),
+  )
 })

@@ -1,0 +1,26 @@
+import { sql } from 'kysely'
+import type { Allocated, Held } from '../core/pictures.js'
+import type { Executor } from './database.js'
+
+/** Every address that a node holds now. */
+export async function allHeld(db: Executor): Promise<Held[]> {
+  const { rows } = await sql<Held>`
+    select node_name as "nodeName", host(address) as "uniqueIp", state,
+      (extract(epoch from clock_timestamp() - case state when 'registered' then registered_at else allocated_at end) * 1000)
+        ::double precision as age
+    from allocations where state <> 'quarantined'`.execute(db)
+  return rows
+}
+
+/** Every pool's name and CIDR. */
+export function allCidrs(db: Executor): Promise<{ name: string; cidr: string }[]> {
+  return db.selectFrom('pools').select(['name', 'cidr']).execute()
+}
+
+/** Who was given any of these addresses, ever. Canonical. */
+export async function everHeld(db: Executor, addresses: readonly string[]): Promise<Allocated['former'][number][]> {
+  const { rows } = await sql<Allocated['former'][number]>`
+    select distinct host(address) as address, node_name as "nodeName" from audit
+    where address = any (${addresses}::inet[]) and action = 'allocation.created' and node_name is not null`.execute(db)
+  return rows
+}
