@@ -20,6 +20,7 @@ import { healthRoutes } from './http/routes/health.js'
 import { networkRoutes } from './http/routes/networks.js'
 import { nodeRoutes } from './http/routes/nodes.js'
 import { poolRoutes } from './http/routes/pools.js'
+import { reclaimRoutes } from './http/routes/reclaim.js'
 import type { Services } from './http/services.js'
 import { passedFormats, validatorCompiler } from './http/validation.js'
 import { cloudcore } from './integrations/cloudcore.js'
@@ -31,9 +32,10 @@ import { AddressAt, AuditRow, Token, TokenWithSecret } from './schemas/admin.js'
 import { Allocation, AllocationResults, UniqueIp } from './schemas/allocation.js'
 import { ProblemDetails } from './schemas/common.js'
 import { FindingOnWire } from './schemas/finding.js'
-import { Networks } from './schemas/network.js'
+import { DiscoveredNetworks, Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
+import { Reclaimed, ReclaimWish } from './schemas/reclaim.js'
 
 /** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
 const timeouts = { headersTimeout: 15_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 }
@@ -50,6 +52,8 @@ export interface AppOptions {
   isReady: () => Promise<boolean>
   metrics: RequestMetrics
   hook: Pick<HookOptions, 'policy' | 'known'>
+  /** When a node counts as gone (ms), and as one that never came (s). */
+  reclaim: { grace: number; neverJoinedAfter: number }
   /** What it serves; everything, if it is not said. */
   door?: Door
   /** With a certificate, in PEM, it speaks HTTPS. */
@@ -62,7 +66,7 @@ export interface AppOptions {
 
 /** The assembly: every room is registered here, in visible order. It listens nowhere yet. */
 export async function buildApp(options: AppOptions) {
-  const { services, isReady, metrics, hook, log, door = 'all', tls, trustedProxies } = options
+  const { services, isReady, metrics, hook, reclaim, log, door = 'all', tls, trustedProxies } = options
   const app = fastify({
     ...(log && { loggerInstance: log }),
     // Not in the type: fastify's types make the whole app another one with it, which it is not to any route.
@@ -106,6 +110,7 @@ export async function buildApp(options: AppOptions) {
     Reservation,
     Pool,
     Networks,
+    DiscoveredNetworks,
     Allocation,
     AllocationResults,
     UniqueIp,
@@ -115,6 +120,8 @@ export async function buildApp(options: AppOptions) {
     TokenWithSecret,
     AuditRow,
     AddressAt,
+    ReclaimWish,
+    Reclaimed,
     FindingOnWire,
   ]) {
     app.addSchema(schema)
@@ -146,6 +153,7 @@ export async function buildApp(options: AppOptions) {
   await app.register(addressRoutes, { services })
   await app.register(findingRoutes, { services })
   await app.register(adminRoutes, { services })
+  await app.register(reclaimRoutes, { services, rules: reclaim })
   await app.register(cloudcore, { services })
   await app.register(nodeHook, { services, ...hook, count: metrics.review, open: door === 'webhook' })
   await app.register(northbound, { services })

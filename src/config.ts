@@ -37,6 +37,14 @@ export interface Config {
   kubernetes: 'off' | 'in-cluster' | { kubeconfig: string }
   /** Roles by `namespace/name` of a ServiceAccount. */
   serviceAccounts: ReadonlyMap<string, string>
+  /** What is done about nodes that are gone. */
+  reclaim: 'off' | 'report' | 'release'
+  /** Seconds. */
+  reclaimGrace: number
+  /** Percent. */
+  reclaimShare: number
+  /** Seconds. */
+  neverJoined: number
   logLevel: string
 }
 
@@ -172,6 +180,10 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
         ? []
         : listed(values.serviceAccounts).map((one) => one.split('=') as [string, string]),
     ),
+    reclaim: values.reclaim as Config['reclaim'],
+    reclaimGrace: Number(values.reclaimGrace),
+    reclaimShare: Number(values.reclaimShare),
+    neverJoined: Number(values.neverJoined),
     logLevel: values.logLevel!,
   }
 }

@@ -159,6 +159,30 @@ export const settings = {
       'roles of ServiceAccounts, whose tokens are then good here: <namespace>/<name>=<role>, with commas between',
     check: serviceAccountsProblem,
   },
+  reclaim: {
+    variable: 'EDGE_IPAM_RECLAIM',
+    meaning: 'what is done about nodes that are gone from the cluster and hold an address: off, report or release',
+    fallback: 'report',
+    check: (value) => oneOf(value, ['off', 'report', 'release']),
+  },
+  reclaimGrace: {
+    variable: 'EDGE_IPAM_RECLAIM_GRACE_SECONDS',
+    meaning: 'how long a node has to be gone before its address is released',
+    fallback: '3600',
+    check: (value) => whole(value, 1, 31_536_000),
+  },
+  reclaimShare: {
+    variable: 'EDGE_IPAM_RECLAIM_SHARE',
+    meaning: "percent of a pool's nodes; when more are gone at once, none is released without an administrator's word",
+    fallback: '10',
+    check: (value) => whole(value, 1, 100),
+  },
+  neverJoined: {
+    variable: 'EDGE_IPAM_NEVER_JOINED_SECONDS',
+    meaning: 'how long a node may hold an address and not join, before that is a finding',
+    fallback: '604800',
+    check: (value) => whole(value, 1, 31_536_000),
+  },
   logLevel: {
     variable: 'LOG_LEVEL',
     meaning: `one of ${levels.join(', ')}`,
@@ -185,7 +209,7 @@ function oneOf(value: string, values: readonly string[]): string | null {
 }
 
 function whole(value: string, least: number, most: number): string | null {
-  return /^\d{1,6}$/.test(value) && Number(value) >= least && Number(value) <= most
+  return /^\d{1,8}$/.test(value) && Number(value) >= least && Number(value) <= most
     ? null
     : `has to be a whole number from ${least} to ${most}`
 }

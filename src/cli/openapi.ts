@@ -11,6 +11,7 @@ export async function openapiDocument(): Promise<string> {
     isReady: async () => false,
     metrics: { registry: new Registry(), request: () => {}, review: () => {} },
     hook: {} as AppOptions['hook'],
+    reclaim: {} as AppOptions['reclaim'],
   })
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)

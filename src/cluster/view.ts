@@ -18,15 +18,23 @@ export class ClusterView {
 
   /**
    * @param told.onChange something is other than before
-   * @param told.onTrouble something cannot be read, and is tried again
+   * @param told.onTrouble something cannot be read, and is tried again; onEnd: it can
    */
   constructor(
     private readonly connection: Connection,
     edgeLabel: string,
-    private readonly told: { onChange: () => void; onTrouble: (what: string, error: Error) => void },
+    private readonly told: {
+      onChange: () => void
+      onTrouble: (what: string, error: Error) => void
+      onEnd: (what: string) => void
+    },
   ) {
-    const { onChange, onTrouble } = told
-    const toldOf = (what: string) => ({ onChange, onTrouble: (error: Error) => onTrouble(what, error) })
+    const { onChange, onTrouble, onEnd } = told
+    const toldOf = (what: string) => ({
+      onChange,
+      onTrouble: (error: Error) => onTrouble(what, error),
+      onEnd: () => onEnd(what),
+    })
     this.#nodes = new Watched(connection, nodes(edgeLabel), toldOf('nodes'))
     this.#references = [
       new Watched(connection, services, toldOf('services')),
@@ -73,8 +81,12 @@ export class ClusterView {
 
   async #discover(): Promise<void> {
     try {
-      const onForbidden = (error: unknown) => this.told.onTrouble('networks', new Error(wordsOf(error)))
-      this.#networks = await discoverNetworks(this.connection, onForbidden)
+      let whole = true
+      this.#networks = await discoverNetworks(this.connection, (error) => {
+        whole = false
+        this.told.onTrouble('networks', new Error(wordsOf(error)))
+      })
+      if (whole) this.told.onEnd('networks')
       this.told.onChange()
     } catch (error) {
       this.told.onTrouble('networks', new Error(wordsOf(error)))

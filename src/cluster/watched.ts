@@ -44,12 +44,12 @@ export class Watched<Value> {
 
   /**
    * @param told.onChange something that is kept has changed
-   * @param told.onTrouble it begins anew, because of this
+   * @param told.onTrouble it begins anew, because of this; onEnd: it is well again
    */
   constructor(
     private readonly connection: Connection,
     private readonly kind: Kind<Value>,
-    private readonly told: { onChange: () => void; onTrouble: (error: Error) => void },
+    private readonly told: { onChange: () => void; onTrouble: (error: Error) => void; onEnd: () => void },
   ) {
     this.#begin()
   }
@@ -165,6 +165,7 @@ export class Watched<Value> {
         this.#pause = PAUSE.first
         if (this.#brokenSince !== undefined) {
           this.#brokenSince = undefined
+          this.told.onEnd()
           this.told.onChange()
         }
       }

@@ -114,9 +114,14 @@ export const problems = {
     means: 'The range overlaps another reservation.',
     remedy: 'Choose another range.',
   },
+  no_cluster: {
+    title: 'There is no cluster',
+    means: 'This needs the cluster, and the service is connected to none.',
+    remedy: 'Set `EDGE_IPAM_KUBERNETES`, or run the service in the cluster.',
+  },
   node_still_registered: {
     title: 'The node is still registered',
-    means: 'The node has joined with this address, and nothing says that it has left.',
+    means: 'The cluster has the node or, where that is not known, it has joined with this address.',
     remedy: 'Remove it from the cluster first, or say `?force=true`.',
   },
   precondition_failed: {

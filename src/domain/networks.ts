@@ -1,6 +1,7 @@
+import { aggregate } from '../core/aggregate.js'
 import { Problem } from '../core/errors.js'
-import { formatCidr, parseCidr } from '../core/ip.js'
-import type { Networks } from '../schemas/network.js'
+import { cidrOf, formatCidr, parseCidr } from '../core/ip.js'
+import type { DiscoveredNetworks, Networks } from '../schemas/network.js'
 import { writeAudit } from '../store/audit.js'
 import * as store from '../store/networks.js'
 import { poolThatOverlaps } from '../store/pools.js'
@@ -50,4 +51,30 @@ export function putNetworks(
 
 function toNetwork(row: store.NetworkRow): Networks['items'][number] {
   return { ...row, cidr: formatCidr(parseCidr(row.cidr)) }
+}
+
+/** The networks that the cluster tells of, as it did last; none where there is no cluster. */
+export async function getDiscovered(context: Context): Promise<DiscoveredNetworks> {
+  const rows = await withRetries(() => store.listDiscovered(context.db))
+  return { items: rows.map((row) => ({ ...row, cidr: formatCidr(parseCidr(row.cidr)) })) } as DiscoveredNetworks
+}
+
+/**
+ * Keeps what the cluster tells: the networks of its Pods as the Nodes have them, put together as far as they go, and those
+ * that are written somewhere.
+ */
+export async function keepDiscovered(
+  db: Context['db'],
+  nodes: readonly { podCidrs: readonly string[] }[],
+  written: readonly { kind: string; cidr: string; source: string }[],
+): Promise<void> {
+  const ofNodes = aggregate(nodes.flatMap(({ podCidrs }) => podCidrs.flatMap((cidr) => cidrOf(cidr) ?? [])))
+  const rows = [
+    ...ofNodes.map((cidr) => ({ kind: 'pod', cidr: formatCidr(cidr), source: 'Node' })),
+    ...written.flatMap(({ cidr, ...rest }) => {
+      const parsed = cidrOf(cidr)
+      return parsed ? [{ ...rest, cidr: formatCidr(parsed) }] : []
+    }),
+  ]
+  await withRetries(() => store.replaceDiscovered(db, rows))
 }

@@ -28,6 +28,7 @@ export const statusOf: Record<ProblemCode, number> = {
   allocation_conflict: 409,
   batch_aborted: 409,
   reservation_overlap: 409,
+  no_cluster: 422,
   node_still_registered: 409,
   precondition_failed: 412,
   payload_too_large: 413,

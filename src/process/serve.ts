@@ -19,6 +19,7 @@ import { createMetrics } from '../integrations/metrics.js'
 import { createLock } from '../lock/allocation-lock.js'
 import { isCurrent } from '../store/migrate.js'
 import type { Database, TokenRole } from '../store/schema.js'
+import { workForCluster } from './cluster-work.js'
 import { type Listeners, openListeners } from './listeners.js'
 import { openStore } from './open-store.js'
 import { StartError } from './start-error.js'
@@ -82,7 +83,18 @@ export async function serve(
       policy: { mode: config.hook, unknownNodes: config.unknownNodes, edgeLabel: config.edgeLabel },
       known,
     }
-    const options = { services, metrics, admission, hook, isReady: () => isCurrent(db), log }
+    if (cluster) {
+      const rules = {
+        edgeLabel: config.edgeLabel,
+        patience: config.neverJoined * 1_000,
+        reclaim: config.reclaim,
+        grace: config.reclaimGrace * 1_000,
+        share: config.reclaimShare / 100,
+      }
+      stops.push(workForCluster({ ...services, cluster, dryRun: false }, rules, [], log))
+    }
+    const reclaim = { grace: config.reclaimGrace * 1_000, neverJoinedAfter: config.neverJoined }
+    const options = { reclaim, services, metrics, admission, hook, isReady: () => isCurrent(db), log }
     const { urls, close } = await openListeners(config, options, log)
     stops.push(close)
     dataDir?.announce({ url: urls.main })

@@ -1,5 +1,5 @@
 import { type Static, Type } from '@fastify/type-provider-typebox'
-import { Cidr, closed, nullable, Text } from './common.js'
+import { Cidr, closed, nullable, oneOf, Text } from './common.js'
 
 const kind = Type.String({
   format: 'text',
@@ -29,3 +29,34 @@ export const Networks = Type.Object(
   },
 )
 export type Networks = Static<typeof Networks>
+
+export const DiscoveredNetworks = Type.Object(
+  {
+    items: Type.Array(
+      Type.Object(
+        {
+          kind: oneOf(['pod', 'service']),
+          cidr: Cidr,
+          source: oneOf(['Node', 'ServiceCIDR', 'kubeadm'], {
+            description: "Where it is written: a Node's `podCIDRs`, a ServiceCIDR, or what kubeadm was told.",
+          }),
+        },
+        closed,
+      ),
+    ),
+  },
+  {
+    $id: 'DiscoveredNetworks',
+    additionalProperties: false,
+    description: 'The networks that the cluster tells of. A pool that overlaps one is a finding.',
+    examples: [
+      {
+        items: [
+          { kind: 'service', cidr: '10.96.0.0/12', source: 'kubeadm' },
+          { kind: 'pod', cidr: '10.244.0.0/22', source: 'Node' },
+        ],
+      },
+    ],
+  },
+)
+export type DiscoveredNetworks = Static<typeof DiscoveredNetworks>

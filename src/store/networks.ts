@@ -34,3 +34,36 @@ export function networkThatOverlaps(db: Executor, cidr: string): Promise<Network
     .orderBy('cidr')
     .executeTakeFirst()
 }
+
+/** A network that the cluster told of. */
+export interface DiscoveredRow {
+  kind: string
+  cidr: string
+  source: string
+}
+
+export function listDiscovered(db: Executor): Promise<DiscoveredRow[]> {
+  return db
+    .selectFrom('discovered_networks')
+    .select(['kind', 'cidr', 'source'])
+    .orderBy('cidr')
+    .orderBy('kind')
+    .orderBy('source')
+    .execute()
+}
+
+/** Keeps these, and no others; nothing is written where these are those that there are. */
+export async function replaceDiscovered(db: Executor, rows: readonly DiscoveredRow[]): Promise<void> {
+  await sql`
+    with now as materialized (
+      select kind, cidr, source from jsonb_to_recordset(${JSON.stringify(rows)}::jsonb) x (kind text, cidr cidr, source text)
+    ), gone as (
+      delete from discovered_networks d
+      where not exists (select from now where (now.kind, now.cidr, now.source) = (d.kind, d.cidr, d.source))
+    )
+    insert into discovered_networks (kind, cidr, source)
+    select distinct kind, cidr, source from now
+    where not exists (
+      select from discovered_networks d where (now.kind, now.cidr, now.source) = (d.kind, d.cidr, d.source)
+    )`.execute(db)
+}

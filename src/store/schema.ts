@@ -13,6 +13,7 @@ export interface Database {
   tokens: TokensTable
   audit: AuditTable
   networks: NetworksTable
+  discovered_networks: DiscoveredNetworksTable
   findings: FindingsTable
   sightings: SightingsTable
   cluster_look: ClusterLookTable
@@ -128,6 +129,12 @@ export interface NetworksTable {
   kind: string
   cidr: string
   description: Nullable<string>
+}
+
+export interface DiscoveredNetworksTable {
+  kind: string
+  cidr: string
+  source: string
 }
 
 export interface FindingsTable {

@@ -1,8 +1,8 @@
 import { type FastifyPluginAsyncTypebox, Type } from '@fastify/type-provider-typebox'
-import { getNetworks, putNetworks } from '../../domain/networks.js'
+import { getDiscovered, getNetworks, putNetworks } from '../../domain/networks.js'
 import { withEtag } from '../../schemas/answer.js'
 import { closed, DryRun, ifMatchHeader, ref } from '../../schemas/common.js'
-import { Networks } from '../../schemas/network.js'
+import { DiscoveredNetworks, Networks } from '../../schemas/network.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy, versionOfContent } from '../etag.js'
 import type { Services } from '../services.js'
@@ -25,6 +25,21 @@ export const networkRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = 
       reply.header('etag', etagOf(versionOfContent(networks)))
       return networks
     },
+  )
+
+  app.get(
+    '/v1/networks/discovered',
+    {
+      config: { access: ['admin', 'auditor'] },
+      schema: {
+        tags: ['pools'],
+        operationId: 'getDiscoveredNetworks',
+        summary: 'The networks that the cluster tells of',
+        querystring: Type.Object({}, closed),
+        response: { 200: ref(DiscoveredNetworks) },
+      },
+    },
+    async (request) => getDiscovered(contextOf(services, request)),
   )
 
   app.put(

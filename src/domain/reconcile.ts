@@ -1,0 +1,79 @@
+import type { ClusterView } from '../cluster/view.js'
+import type { Finding } from '../core/finding.js'
+import { findingsOf } from '../core/findings.js'
+import type { ReclaimRules } from '../core/reclaim.js'
+import type { Context } from './context.js'
+import { allocatedNow, keepFindings, noteSightings } from './findings.js'
+import { planNow, type Reclaimed, releaseGone } from './gone-nodes.js'
+
+export interface ReconcileRules extends ReclaimRules {
+  /** How long (ms) a node may take to join. */
+  patience: number
+  /** What is done about nodes that are gone: nothing, say so, or release them. */
+  reclaim: 'off' | 'report' | 'release'
+}
+
+export interface Looked {
+  raised: Finding[]
+  resolved: Finding[]
+  /** How many nodes are due to be released, and were not. */
+  due: number
+  released: Reclaimed[]
+  /** Pools of which more is gone than is believed. */
+  heldBack: { pool: string; gone: number; most: number }[]
+}
+
+type Needs = Pick<Context, 'db' | 'engine' | 'cluster' | 'dryRun'>
+
+/**
+ * Looks at the cluster again and again, and keeps what does not fit together. What it must not forget lies in the
+ * database; here it is only for how long a node was missing by a clock that nobody sets.
+ */
+export class Reconciler {
+  readonly #missing = new Map<string, number>()
+
+  constructor(
+    private readonly context: Needs,
+    private readonly view: Pick<ClusterView, 'picture' | 'isLive'>,
+    private readonly rules: ReconcileRules,
+  ) {}
+
+  /**
+   * One look.
+   * @param also what others have found
+   * @returns undefined: the cluster is not known at the moment, and all stays as it was
+   * @throws Problem store_unavailable
+   */
+  async look(also: readonly Finding[], signal: AbortSignal): Promise<Looked | undefined> {
+    const { context, rules } = this
+    const cluster = this.view.picture
+    if (cluster === undefined) return undefined
+    const allocated = await allocatedNow(context, cluster.references)
+    const memory = await noteSightings(context, cluster.nodes, allocated.held)
+    const found = findingsOf(cluster, allocated, memory, rules.patience)
+    const { raised, resolved } = await keepFindings(context, [...found, ...also])
+    this.#noteMissing(new Set(cluster.nodes.map(({ name }) => name)), allocated.held)
+    return { raised, resolved, ...(await this.#reclaim(signal)) }
+  }
+
+  #noteMissing(there: ReadonlySet<string>, held: readonly { nodeName: string }[]): void {
+    const missing = new Set(held.flatMap(({ nodeName }) => (there.has(nodeName) ? [] : [nodeName])))
+    for (const name of this.#missing.keys()) if (!missing.has(name)) this.#missing.delete(name)
+    for (const name of missing) if (!this.#missing.has(name)) this.#missing.set(name, performance.now())
+  }
+
+  async #reclaim(signal: AbortSignal): Promise<Pick<Looked, 'due' | 'released' | 'heldBack'>> {
+    const { context, rules } = this
+    if (rules.reclaim === 'off' || this.#missing.size === 0) return { due: 0, released: [], heldBack: [] }
+    const { due, heldBack } = await planNow(context, rules)
+    // The database's clock may have been set meanwhile; this one cannot be.
+    const proven = due.filter(({ nodeName }) => {
+      const since = this.#missing.get(nodeName)
+      return since !== undefined && performance.now() - since >= rules.grace
+    })
+    if (rules.reclaim === 'report' || !this.view.isLive) return { due: proven.length, released: [], heldBack }
+    const by = { actor: 'system', requestId: `reclaim-${Date.now().toString(36)}` }
+    const released = await releaseGone(context, proven, by, signal)
+    return { due: released.filter((one) => !one.released).length, released, heldBack }
+  }
+}
