@@ -134,6 +134,7 @@ t.test('the routes that callers rely on are all there', async (t) => {
     'GET /northbound/v1/nodes/{name}',
     'PATCH /northbound/v1/nodes/{name}',
     'GET /v1/audit',
+    'GET /v1/findings',
     'POST /v1/tokens',
     'GET /v1/tokens',
     'GET /v1/tokens/{id}',

@@ -29,7 +29,7 @@ export function findingsOf(cluster: Cluster, allocated: Allocated, memory: Memor
     ...claims(nodes, memory),
     ...suspicions(nodes, allocated.networks, pools, holders),
     ...overlaps(nodes, cluster.serviceCidrs, pools, holders),
-    ...staleReferences(cluster.references, byName, held, holders, formerOf(allocated, memory)),
+    ...staleReferences(cluster.references, byName, held, holders, allocated.former, memory.sightings.values()),
   ]
 }
 
@@ -88,19 +88,6 @@ function claims(nodes: readonly ClusterNode[], { now, sightings }: Memory): Find
     const message = `Two machines report under this name by turns, ${one} and ${other} (machine, system or boot ID). Join one of them again under another name.`
     return [ofNode(name, 'name_claimed_twice', message)]
   })
-}
-
-/** Who had an address, by address: as unique IP, or as what it reported. */
-function formerOf({ former }: Allocated, { sightings }: Memory): (address: string) => ReadonlySet<string> {
-  const names = new Map<string, Set<string>>()
-  const add = (address: string, name: string) => {
-    const known = names.get(address)
-    if (known) known.add(name)
-    else names.set(address, new Set([name]))
-  }
-  for (const { address, nodeName } of former) add(address, nodeName)
-  for (const { name, addresses } of sightings.values()) for (const address of addresses) add(address, name)
-  return (address) => names.get(address) ?? new Set()
 }
 
 function spanOf(ms: number): string {

@@ -10,11 +10,16 @@ export function overlaps(
   pools: readonly ParsedPool[],
   holders: ReadonlyMap<string, string>,
 ): Finding[] {
-  if (pools.length === 0) return []
+  // IPv6 takes long to read, and most clusters have pools of one family.
+  const families = new Set(pools.map(({ cidr }) => cidr.family))
+  const readable = (text: string) => families.has(text.includes(':') ? 6 : 4)
   const networks: { cidr: Cidr | undefined; what: string }[] = [
-    ...[...serviceCidrs].sort().map((cidr) => ({ what: `the services' ${cidr}`, cidr: cidrOf(cidr) })),
+    ...[...serviceCidrs]
+      .filter(readable)
+      .sort()
+      .map((cidr) => ({ what: `the services' ${cidr}`, cidr: cidrOf(cidr) })),
     ...nodes.flatMap(({ name, podCidrs }) =>
-      podCidrs.map((cidr) => ({ what: `${name}'s pods ${cidr}`, cidr: cidrOf(cidr) })),
+      podCidrs.filter(readable).map((cidr) => ({ what: `${name}'s pods ${cidr}`, cidr: cidrOf(cidr) })),
     ),
     // What an edge node reports is its own trouble, and told of that node.
     ...nodes

@@ -88,6 +88,7 @@ function withMachine(before: readonly MachineSeen[], machine: Machine, now: numb
  * @returns the two, as texts for people
  */
 export function twoMachines(seen: readonly MachineSeen[], now: number): [string, string] | undefined {
+  if (seen.length < 3) return undefined
   // Copied disks have one machine ID, and cheap boards one UUID: of these the boot tells which is which.
   for (const id of ['machineId', 'systemUuid', 'bootId'] as const) {
     const two = turnOf(

@@ -1,5 +1,6 @@
 import { type Finding, keyOf, listOf } from './finding.js'
-import type { ClusterNode, Held, Reference } from './pictures.js'
+import type { Allocated, ClusterNode, Held, Reference } from './pictures.js'
+import type { Sighting } from './sightings.js'
 
 /**
  * Services and EndpointSlices that name an address which its node had, and has no more. An address that no node ever had
@@ -10,9 +11,11 @@ export function staleReferences(
   nodes: ReadonlyMap<string, ClusterNode>,
   held: ReadonlyMap<string, Held>,
   holders: ReadonlyMap<string, string>,
-  formerHolders: (address: string) => ReadonlySet<string>,
+  former: Allocated['former'],
+  sightings: Iterable<Sighting>,
 ): Finding[] {
   if (references.length === 0) return []
+  const formerHolders = formerOf(references, former, sightings)
   const reported = new Set([...nodes.values()].flatMap(({ internalIps }) => internalIps))
 
   const isStale = ({ address, nodeName }: Reference['addresses'][number]): boolean => {
@@ -35,6 +38,19 @@ export function staleReferences(
     const message = `It names what its node no longer has: ${listOf(stale)}. Put in the present address, or take it out.`
     return [{ kind: 'stale_reference', subject, message }]
   })
+}
+
+/** Who had an address that is named: as unique IP, or as what it reported. */
+function formerOf(
+  references: readonly Reference[],
+  former: Allocated['former'],
+  sightings: Iterable<Sighting>,
+): (address: string) => ReadonlySet<string> {
+  const named = new Map<string, Set<string>>()
+  for (const { addresses } of references) for (const { address } of addresses) named.set(address, new Set())
+  for (const { address, nodeName } of former) named.get(address)?.add(nodeName)
+  for (const { name, addresses } of sightings) for (const address of addresses) named.get(address)?.add(name)
+  return (address) => named.get(address)!
 }
 
 /** One reference for each subject. */

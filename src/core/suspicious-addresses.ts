@@ -31,7 +31,7 @@ export function suspicions(
   pools: readonly ParsedPool[],
   holders: ReadonlyMap<string, string>,
 ): Finding[] {
-  const ofPods = podsOf(nodes)
+  const ofPods = { 4: once(() => podsOf(nodes, 4)), 6: once(() => podsOf(nodes, 6)) }
   const declared = networks
     .filter(({ kind }) => kind === 'docker' || kind === 'pod')
     .map(({ kind, cidr }) => ({ kind, cidr: parseCidr(cidr) }))
@@ -46,7 +46,7 @@ export function suspicions(
     }
     const unusable = unusableIn(hostOf(address))
     if (unusable !== undefined) return `it is ${unusable.what}`
-    if (ofPods[address.family].has(address.value)) return 'it lies in a network of pods, as the bridge of a CNI does'
+    if (ofPods[address.family]().has(address.value)) return 'it lies in a network of pods, as the bridge of a CNI does'
     const network = declared.find(({ cidr }) => cidrContains(cidr, address))
     if (network !== undefined) return `it lies in the ${network.kind} network ${formatCidr(network.cidr)}`
     return BRIDGES.has(text) ? 'Docker and its like give it to a bridge' : undefined
@@ -66,9 +66,17 @@ export function suspicions(
     })
 }
 
-/** All pods' addresses, by family. */
-function podsOf(nodes: readonly ClusterNode[]): Record<Family, RangeSet> {
-  const cidrs = nodes.flatMap(({ podCidrs }) => podCidrs.flatMap((text) => cidrOf(text) ?? []))
-  const of = (family: Family) => RangeSet.from(cidrs.filter((cidr) => cidr.family === family))
-  return { 4: of(4), 6: of(6) }
+/** All pods' addresses of a family. */
+function podsOf(nodes: readonly ClusterNode[], family: Family): RangeSet {
+  const texts = nodes.flatMap(({ podCidrs }) => podCidrs.filter((text) => text.includes(':') === (family === 6)))
+  return RangeSet.from(texts.flatMap((text) => cidrOf(text) ?? []))
+}
+
+/** Most clusters never need it, and it is long to make. */
+function once<T>(make: () => T): () => T {
+  let made: { value: T } | undefined
+  return () => {
+    made ??= { value: make() }
+    return made.value
+  }
 }

@@ -53,7 +53,7 @@ const SUM = 8
 
 export const NO_CURSOR = 'It is not a cursor of this list. Take nextCursor as it came, or leave it out.'
 
-export function isAuditId(key: unknown): key is number {
+export function isRowId(key: unknown): key is number {
   return Number.isSafeInteger(key)
 }
 

@@ -156,6 +156,7 @@ refused('an unknown query parameter is refused on every route, and named', async
     ['GET', '/northbound/v1/nodes'],
     ['GET', '/northbound/v1/nodes/known'],
     ['GET', '/v1/audit'],
+    ['GET', '/v1/findings'],
     ['GET', '/v1/tokens'],
     ['GET', '/v1/tokens/x'],
     ['DELETE', '/v1/tokens/x'],

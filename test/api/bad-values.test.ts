@@ -187,6 +187,7 @@ refused('texts that the database could not keep are refused, not broken', async 
   }
   problem(t, await call('GET', '/northbound/v1/nodes?search=%00'), 400, 'validation_failed')
   problem(t, await call('GET', '/v1/audit?actor=%00'), 400, 'validation_failed')
+  problem(t, await call('GET', '/v1/findings?nodeName=%00'), 400, 'validation_failed')
   for (const query of ['search=%ff', 'search=%c0%80', 'search=%zz', 'search=%ed%a0%80']) {
     const answer = await raw(service, 'GET', `/v1/nodes?${query}`)
     t.ok(answer.status === 200 || answer.status === 400, `${query}: ${answer.status}`)

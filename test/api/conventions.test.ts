@@ -1,6 +1,6 @@
 import t from 'tap'
 import { type Service, startService } from '../support/service.js'
-import { fresh, give, makePool, paths, problem, raw, tokenOf, until } from './support.js'
+import { find, fresh, give, makePool, paths, problem, raw, tokenOf, until } from './support.js'
 
 const service = await startService(t)
 // The lists are read on one of their own, where nothing else is added.
@@ -46,6 +46,7 @@ t.test('a method that a path does not have is 405 and says which it has', async 
     ['GET', '/v1/nodes/x/registration', ['POST']],
     ['POST', '/v1/nodes/x/unique-ip', ['GET']],
     ['DELETE', '/v1/audit', ['GET']],
+    ['POST', '/v1/findings', ['GET']],
     ['POST', '/livez', ['GET']],
     ['POST', '/readyz', ['GET']],
     ['DELETE', '/openapi.json', ['GET']],
@@ -126,6 +127,7 @@ const lists: [string, (service: Service, index: number) => Promise<unknown>][] =
   ['/northbound/v1/nodes', (service, index) => give(service, `a-${index}`)],
   ['/v1/tokens', (service) => tokenOf(service, 'auditor')],
   ['/v1/audit', (service, index) => give(service, `audited-${index}`)],
+  ['/v1/findings', (service, index) => find(service, `found-${index}`)],
 ]
 for (const [path, add] of lists) {
   t.test(`${path}: pages hold every item once, though others are added meanwhile`, async (t) => {

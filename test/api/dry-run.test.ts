@@ -101,6 +101,7 @@ t.test('what is no change has no dry run', async (t) => {
     '/v1/nodes/held',
     '/northbound/v1/nodes',
     '/v1/audit',
+    '/v1/findings',
     '/v1/nodes/held/unique-ip',
   ]) {
     problem(t, await call('GET', `${path}?dryRun=true`), 400, 'validation_failed', path)

@@ -81,7 +81,15 @@ t.test('the pattern holds in batches, in dry runs, and for what others have allo
   t.same(await snapshot(service), before)
   t.same(await token.batch(['rostock-2', 'kiel-1'], {}, '?dryRun=true'), ['403 forbidden', 201])
   t.same(await token.batch(['rostock-2', 'kiel-1']), ['403 forbidden', 201])
-  for (const path of ['/v1/nodes', '/v1/allocations', '/northbound/v1/nodes', '/v1/audit', '/v1/tokens', '/metrics']) {
+  for (const path of [
+    '/v1/nodes',
+    '/v1/allocations',
+    '/northbound/v1/nodes',
+    '/v1/audit',
+    '/v1/findings',
+    '/v1/tokens',
+    '/metrics',
+  ]) {
     problem(t, await token.call('GET', path), 403, 'forbidden', `no list: ${path}`)
   }
   problem(

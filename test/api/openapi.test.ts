@@ -41,6 +41,7 @@ t.test('what the service answers is what the document says', async (t) => {
     ['/northbound/v1/nodes/{name}', '/northbound/v1/nodes/documented'],
     ['/v1/nodes', '/v1/nodes'],
     ['/v1/audit', '/v1/audit'],
+    ['/v1/findings', '/v1/findings'],
   ] as const) {
     const answer = await service.call('GET', url)
     t.same(Object.keys(answer.body).sort(), Object.keys(schemaOf(path).properties).sort(), path)

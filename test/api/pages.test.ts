@@ -1,6 +1,6 @@
 import t from 'tap'
 import { startService } from '../support/service.js'
-import { endQuarantine, give, makePool, paths, problem, tokenOf } from './support.js'
+import { endQuarantine, find, give, makePool, paths, problem, tokenOf } from './support.js'
 
 const service = await startService(t)
 const { call } = service
@@ -10,6 +10,7 @@ for (const index of [1, 2, 3, 4, 5, 6]) {
   await call('POST', '/v1/pools/p/reservations', { start: `10.1.0.${index + 100}`, reason: 'x' })
   await makePool(service, `q-${index}`, `10.2.${index}.0/24`)
   await tokenOf(service, 'auditor')
+  await find(service, `n-${index}`)
   await call('PATCH', '/v1/nodes/n-1', { displayIp: `192.168.0.${index}` })
 }
 
@@ -21,6 +22,7 @@ const lists = [
   '/v1/nodes',
   '/northbound/v1/nodes',
   '/v1/audit',
+  '/v1/findings',
   '/v1/addresses/10.1.0.1/history',
   '/v1/tokens',
 ]

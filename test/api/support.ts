@@ -109,6 +109,16 @@ export async function give(service: Service, nodeName: string, more: object = {}
   return answer.body
 }
 
+/** Has a finding of this node be open, as a look at the cluster would. */
+export async function find(service: Service, nodeName: string, kind = 'unknown_node'): Promise<void> {
+  await sql(
+    service.databaseUrl,
+    `insert into findings (kind, subject_kind, subject_name, message) values ($1, 'Node', $2, 'Nobody announced it.')
+     on conflict do nothing`,
+    [kind, nodeName],
+  )
+}
+
 /** utilization of a pool, read out of the text of the answer: a double would not hold the numbers of a /48. */
 export function utilization(text: string): Record<string, bigint> {
   const [, inside] = /"utilization":\{([^}]*)\}/.exec(text) ?? []

@@ -5,11 +5,11 @@ import { withEtag } from '../../schemas/answer.js'
 import { Address, closed, page, pageQuery, ref, Time } from '../../schemas/common.js'
 import { contextOf } from '../auth.js'
 import { etagOf, versionOfContent } from '../etag.js'
-import { isAuditId, Pages } from '../page.js'
+import { isRowId, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
 const ofAddress = Type.Object({ ip: Address }, closed)
-const pages = new Pages('address history', isAuditId)
+const pages = new Pages('address history', isRowId)
 const reading = { access: ['admin', 'auditor'] } as const
 
 export const addressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {

@@ -8,7 +8,7 @@ import { Address, closed, DryRun, ifMatchHeader, NodeName, page, pageQuery, ref,
 import type { AuditFilter } from '../../store/audit.js'
 import { contextOf } from '../auth.js'
 import { etagOf, meantBy } from '../etag.js'
-import { isAuditId, Pages } from '../page.js'
+import { isRowId, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
 const ofToken = Type.Object(
@@ -16,7 +16,7 @@ const ofToken = Type.Object(
   closed,
 )
 const change = Type.Object({ dryRun: Type.Optional(DryRun) }, closed)
-const auditPages = new Pages('audit', isAuditId)
+const auditPages = new Pages('audit', isRowId)
 const tokenPages = new Pages('tokens', isTokenKey)
 
 export const adminRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {

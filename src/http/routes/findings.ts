@@ -3,10 +3,10 @@ import { listFindings } from '../../domain/findings.js'
 import { closed, NodeName, page, pageQuery } from '../../schemas/common.js'
 import { FindingKind, FindingOnWire } from '../../schemas/finding.js'
 import { contextOf } from '../auth.js'
-import { isAuditId, Pages } from '../page.js'
+import { isRowId, Pages } from '../page.js'
 import type { Services } from '../services.js'
 
-const pages = new Pages('findings', isAuditId)
+const pages = new Pages('findings', isRowId)
 
 export const findingRoutes: FastifyPluginAsyncTypebox<{ services: Services }> = async (app, { services }) => {
   app.get(
