@@ -61,6 +61,7 @@ t.test('what must never be is refused', async (t) => {
   const insert = (address: string, node: string, more = '') =>
     `insert into allocations (address, pool_id, node_name, sequence, allocated_at${more && ', state, quarantined_until'})
      values ('${address}', 1, '${node}', 2, now()${more})`
+  const finding = `insert into findings (kind, subject_kind, subject_name, message) values ('node_gone', 'Node', 'n', '')`
   const cases: [string, string, string][] = [
     ['two holders of one address', insert('10.0.0.1', 'edge-2'), '23505'],
     ['a second address for a node', insert('10.0.0.2', 'edge-1'), '23505'],
@@ -75,6 +76,14 @@ t.test('what must never be is refused', async (t) => {
     ['an overlapping pool', `insert into pools (name, cidr) values ('c', '10.0.0.128/25')`, '23P01'],
     ['two pools of one name', `insert into pools (name, cidr) values ('a', '10.9.0.0/24')`, '23505'],
     ['deleting a pool that is in use', `delete from pools where name = 'a'`, '23503'],
+    ['two open findings of one kind about one thing', `${finding}; ${finding}`, '23505'],
+    ['a finding that is over and was never seen', `${finding}; update findings set resolved_at = now()`, '23514'],
+    [
+      'a node that is missing, and in no look',
+      `insert into sightings (name, absent_since) values ('n', now())`,
+      '23514',
+    ],
+    ['a second last look', `insert into cluster_look values (true, now()), (true, now())`, '23505'],
     [
       'a quarantine without end',
       `insert into pools (name, cidr, quarantine_seconds) values ('c', '10.9.0.0/24', -1)`,
