@@ -6,7 +6,7 @@ import type { Finding } from '../core/finding.js'
 import type { Context } from '../domain/context.js'
 import { keepDiscovered } from '../domain/networks.js'
 import { type Looked, type ReconcileRules, Reconciler } from '../domain/reconcile.js'
-import { latestAuditId } from '../store/audit.js'
+import { auditIdBefore } from '../store/audit.js'
 import type { Troubles } from './troubles.js'
 
 /** The cluster is looked at after so long (ms) also when nothing has changed: time passes. */
@@ -76,7 +76,7 @@ export class ClusterRound {
 
   async #look(signal: AbortSignal): Promise<void> {
     if (performance.now() < this.#nextLook) return
-    const auditId = await latestAuditId(this.context.db)
+    const auditId = await auditIdBefore(this.context.db, 0)
     const due = performance.now() - this.#lookedAt >= LOOK_EVERY
     if (!this.#changed && auditId === this.#auditId && !due) return
     this.#changed = false
