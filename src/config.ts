@@ -38,6 +38,8 @@ export interface Config {
   kubernetes: 'off' | 'in-cluster' | { kubeconfig: string }
   /** Roles by `namespace/name` of a ServiceAccount. */
   serviceAccounts: ReadonlyMap<string, string>
+  /** Seconds. */
+  lookEvery: number
   /** What is done about nodes that are gone. */
   reclaim: 'off' | 'report' | 'release'
   /** Seconds. */
@@ -203,6 +205,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
         ? []
         : listed(values.serviceAccounts).map((one) => one.split('=') as [string, string]),
     ),
+    lookEvery: Number(values.lookEvery),
     reclaim: values.reclaim as Config['reclaim'],
     reclaimGrace: Number(values.reclaimGrace),
     reclaimShare: Number(values.reclaimShare),

@@ -159,6 +159,13 @@ export const settings = {
       'roles of ServiceAccounts, whose tokens are then good here: <namespace>/<name>=<role>, with commas between',
     check: serviceAccountsProblem,
   },
+  lookEvery: {
+    variable: 'EDGE_IPAM_LOOK_SECONDS',
+    meaning:
+      'how often the cluster is looked at when nothing changes in it; changes are looked at within a second or two',
+    fallback: '10',
+    check: (value) => whole(value, 1, 3_600),
+  },
   reclaim: {
     variable: 'EDGE_IPAM_RECLAIM',
     meaning: 'what is done about nodes that are gone from the cluster and hold an address: off, report or release',

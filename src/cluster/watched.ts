@@ -21,7 +21,7 @@ const WATCH = 240
 /** A watch that is silent for so long (ms) is dead: there is a bookmark each minute. */
 const SILENCE = (WATCH + 60) * 1000
 /** Between two tries (ms), at first and at most. */
-const PAUSE = { first: 500, most: 30_000 }
+const PAUSE = { first: 500, most: 10_000 }
 
 interface Slim<Value> extends KubernetesObject {
   value: Value | undefined

@@ -9,8 +9,6 @@ import { type Looked, type ReconcileRules, Reconciler } from '../domain/reconcil
 import { auditIdBefore } from '../store/audit.js'
 import type { Troubles } from './troubles.js'
 
-/** The cluster is looked at after so long (ms) also when nothing has changed: time passes. */
-const LOOK_EVERY = 10_000
 /** After a look there is a pause of so many times as long as it took: however large the cluster, looks are a tenth of the work. */
 const PAUSE = 9
 /** Events about more nodes than this at once are of no use to anybody: the findings have them all. */
@@ -21,6 +19,8 @@ export type ClusterContext = Pick<Context, 'db' | 'engine' | 'dryRun'> & { clust
 export interface ClusterRules extends ReconcileRules {
   /** The label that edge nodes have. */
   edgeLabel: string
+  /** The cluster is looked at after so long (ms) also when nothing has changed: time passes. */
+  lookEvery: number
 }
 
 /** Something else that one replica does for all, each round. What it finds is kept with the findings. */
@@ -41,7 +41,7 @@ export class ClusterRound {
 
   constructor(
     private readonly context: ClusterContext,
-    rules: ClusterRules,
+    private readonly rules: ClusterRules,
     private readonly tasks: readonly Task[],
     private readonly troubles: Troubles,
     private readonly log: FastifyBaseLogger,
@@ -77,7 +77,7 @@ export class ClusterRound {
   async #look(signal: AbortSignal): Promise<void> {
     if (performance.now() < this.#nextLook) return
     const auditId = await auditIdBefore(this.context.db, 0)
-    const due = performance.now() - this.#lookedAt >= LOOK_EVERY
+    const due = performance.now() - this.#lookedAt >= this.rules.lookEvery
     if (!this.#changed && auditId === this.#auditId && !due) return
     this.#changed = false
     this.#auditId = auditId

@@ -86,6 +86,7 @@ export async function serve(
     if (cluster) {
       const rules = {
         edgeLabel: config.edgeLabel,
+        lookEvery: config.lookEvery * 1_000,
         patience: config.neverJoined * 1_000,
         reclaim: config.reclaim,
         grace: config.reclaimGrace * 1_000,

@@ -30,7 +30,9 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
     flags: ['--feature-gates=MultiCIDRServiceAllocator=true', '--runtime-config=networking.k8s.io/v1beta1=true'],
   })
   await joinNode(lab, 'cloud', '172.31.0.4', { edge: false, podCidr: '10.244.0.0/24' })
-  const service = await startInCluster(t, lab, { env: { EDGE_IPAM_NEVER_JOINED_SECONDS: '2' } })
+  const service = await startInCluster(t, lab, {
+    env: { EDGE_IPAM_NEVER_JOINED_SECONDS: '2', EDGE_IPAM_LOOK_SECONDS: '1' },
+  })
   const allocate = async (nodeName: string): Promise<string> =>
     (await service.call('POST', '/v1/allocations', { nodeName })).body.uniqueIp
 

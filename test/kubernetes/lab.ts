@@ -168,7 +168,7 @@ export async function startLab(t: Pick<Test, 'teardown'>, { flags = [] }: LabOpt
       await isReady(child)
     },
     async stop() {
-      if (child) await end(child, 'SIGTERM')
+      if (child) await end(child, 'SIGKILL')
     },
     signal: (signal) => void child?.kill(signal),
   }
