@@ -24,7 +24,7 @@ export function findingsOf(cluster: Cluster, allocated: Allocated, memory: Memor
   const pools = parsePools(allocated.pools)
   return [
     ...mismatches(nodes, held),
-    ...absences(allocated.held, byName, patience),
+    ...absences(allocated.held, byName, memory, patience),
     ...clashes(nodes),
     ...claims(nodes, memory),
     ...suspicions(nodes, allocated.networks, pools, holders),
@@ -48,13 +48,22 @@ function mismatches(nodes: readonly ClusterNode[], held: ReadonlyMap<string, Hel
   })
 }
 
-function absences(held: readonly Held[], nodes: ReadonlyMap<string, ClusterNode>, patience: number): Finding[] {
+function absences(
+  held: readonly Held[],
+  nodes: ReadonlyMap<string, ClusterNode>,
+  { now, sightings }: Memory,
+  patience: number,
+): Finding[] {
   return held.flatMap(({ nodeName, uniqueIp, state, age }): Finding[] => {
-    if (nodes.has(nodeName) || age < (state === 'registered' ? ON_ITS_WAY : patience)) return []
-    if (state === 'registered') {
+    if (nodes.has(nodeName)) return []
+    const lastSeen = sightings.get(nodeName)?.lastSeen ?? null
+    // Since it was given this address, that is: whoever is announced again has yet to join again.
+    const wasThere = state === 'registered' ? age >= ON_ITS_WAY : lastSeen !== null && lastSeen >= now - age
+    if (wasThere) {
       const message = `It is not in the cluster any more, and still holds ${uniqueIp}. Release it, if it does not come back.`
       return [ofNode(nodeName, 'node_gone', message)]
     }
+    if (state === 'registered' || age < patience) return []
     const message = `It has held ${uniqueIp} for more than ${spanOf(patience)} and has not joined with it. Join it, or release it.`
     return [ofNode(nodeName, 'never_joined', message)]
   })

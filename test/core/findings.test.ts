@@ -93,6 +93,20 @@ const cases: Record<string, [Pictures, string[]]> = {
     { allocated: { held: [holds('a', '10.77.0.1', 'registered', MINUTE - 1)] } },
     [],
   ],
+  'who was in the cluster with another address and left it is gone, too': [
+    {
+      allocated: { held: [holds('a', '10.77.0.1', 'allocated', 2 * DAY)] },
+      sightings: seen('a', { lastSeen: now - DAY, absentSince: now - DAY, absences: 1 }),
+    },
+    ['node_gone/Node//a'],
+  ],
+  'who was in the cluster before it was announced again has time to join': [
+    {
+      allocated: { held: [holds('a', '10.77.0.1', 'allocated', DAY)] },
+      sightings: seen('a', { lastSeen: now - 2 * DAY, absentSince: now - 2 * DAY, absences: 9 }),
+    },
+    [],
+  ],
   'a node has time to join': [{ allocated: { held: [holds('a', '10.77.0.1', 'allocated', patience - 1)] } }, []],
   'and not for ever': [
     { allocated: { held: [holds('a', '10.77.0.1', 'allocated', patience)] } },

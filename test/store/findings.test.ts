@@ -12,6 +12,7 @@ import {
 } from '../../src/domain/findings.js'
 import { FindingKind, FindingOnWire } from '../../src/schemas/finding.js'
 import type { Executor } from '../../src/store/database.js'
+import { goneNodes, neverJoined } from '../../src/store/gone.js'
 import { openTestDatabase } from '../support/database.js'
 
 const context = async (t: Pick<Test, 'teardown'>) => ({ db: await openTestDatabase(t), dryRun: false })
@@ -242,4 +243,32 @@ t.test('who is missing for a month and holds nothing is forgotten', async (t) =>
       select name, now() - interval '31 days', ${MOST_ABSENCES} from unnest('{holds,holds-nothing}'::text[]) name`)
     .execute(kept.db)
   t.same([...(await noteSightings(kept, [b], [])).sightings.keys()].sort(), ['b', 'holds'])
+})
+
+t.test('who was in the cluster before it was announced again is not gone, and has yet to join', async (t) => {
+  const kept = await context(t)
+  const b = node('b', '10.0.0.2')
+  await sql
+    .raw(`
+      insert into pools (name, cidr) values ('p', '10.0.0.0/24');
+      insert into allocations (address, pool_id, node_name, sequence, allocated_at) values
+        ('10.0.0.1', 1, 'again', 1, now() - interval '2 days'), ('10.0.0.3', 1, 'left', 2, now() - interval '9 days'),
+        ('10.0.0.4', 1, 'back', 3, now() - interval '9 days');
+      update allocations set state = 'registered', registered_at = now() - interval '1 day' where node_name = 'back';
+      insert into sightings (name, last_seen, absent_since, absences)
+      select name, now() - interval '5 days', now() - interval '5 days', 5 from unnest('{again,left,back}'::text[]) name`)
+    .execute(kept.db)
+  await noteSightings(kept, [b], [])
+  const gone = await goneNodes(kept.db)
+  t.same(
+    gone.map(({ nodeName, absentFor }) => [nodeName, Math.round(absentFor / 86_400_000)]),
+    [
+      ['back', 1],
+      ['left', 5],
+    ],
+  )
+  t.same(
+    (await neverJoined(kept.db, 86_400)).map(({ nodeName }) => nodeName),
+    ['again'],
+  )
 })
