@@ -3,6 +3,7 @@ import { audit, batch } from './figures/bulk.js'
 import { again, lookup, registration, release } from './figures/by-name.js'
 import { memory, start, stored } from './figures/capacity.js'
 import { console } from './figures/console.js'
+import { hook } from './figures/hook.js'
 import { overload } from './figures/overload.js'
 import { eightPools, fullPool } from './figures/pools.js'
 import { replicas } from './figures/replicas.js'
@@ -22,6 +23,7 @@ export const measurements: readonly Measurement[] = [
   registration,
   again,
   release,
+  hook,
   batch,
   console,
   stored,

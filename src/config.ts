@@ -1,3 +1,4 @@
+import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
 import { createSecureContext } from 'node:tls'
 import { listed, readable, type Setting, settings } from './settings.js'
@@ -91,6 +92,16 @@ function contradictions(values: Record<string, string | undefined>): string[] {
         'lose their metrics; where yours asks this service for the key, say so with EDGE_IPAM_CLOUDCORE=patched',
     )
   }
+  if (values.webhookClientCaFile !== undefined) {
+    const { webhookClientCaFile: file } = values
+    const problem = readable(file) === null ? authorityProblem(readFileSync(file, 'utf8')) : null
+    if (problem !== null) problems.push(`EDGE_IPAM_WEBHOOK_CLIENT_CA_FILE=${file}: ${problem}`)
+    if (webhookPort === undefined) {
+      problems.push(
+        `EDGE_IPAM_WEBHOOK_CLIENT_CA_FILE=${file}: only the listener of EDGE_IPAM_WEBHOOK_PORT asks for certificates; set that, too`,
+      )
+    }
+  }
   const taken = new Map<string, string>()
   for (const key of ['port', 'northboundPort', 'joinPort', 'webhookPort'] as const) {
     const { variable } = settings[key]
@@ -101,6 +112,18 @@ function contradictions(values: Record<string, string | undefined>): string[] {
     taken.set(value, variable)
   }
   return problems
+}
+
+/** What is wrong with the certificates of authorities, in PEM, by which callers are to be known; null: nothing. */
+export function authorityProblem(pem: string): string | null {
+  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
+  if (certificates.length === 0) return 'has no certificate in PEM'
+  try {
+    for (const one of certificates) new X509Certificate(one)
+    return null
+  } catch (error) {
+    return `has a certificate that cannot be read (${(error as Error).message})`
+  }
 }
 
 /** What is wrong with a certificate and its key, as a pair. */

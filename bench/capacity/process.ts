@@ -1,6 +1,6 @@
 import { put } from '../contestants/load.js'
 import { crowd, crowded, migrated } from '../databases.js'
-import { writePaths } from '../load/paths.js'
+import { writeLines } from '../load/lines.js'
 import { Absent, type Bench } from '../measurement.js'
 import type { Finding } from '../probe.js'
 import { residentMegabytes } from '../resident.js'
@@ -72,7 +72,7 @@ async function mixedLoad(bench: Bench, scope: Scope, server: HttpServer, seconds
   await makePool(server)
   const half = Math.floor((bench.quick ? 2 ** 16 : 2 ** 20) / 2) - 10
   const stays = { prefix: crowd.prefix, count: half, seconds }
-  const paths = writePaths(
+  const lines = writeLines(
     ['?limit=100', '?displayIp=192.168.1.10'].map((query) => `/northbound/v1/nodes${query}`),
     scope,
   )
@@ -80,7 +80,7 @@ async function mixedLoad(bench: Bench, scope: Scope, server: HttpServer, seconds
     put({ kind: 'lookup', connections: 32, ...stays }, [server], bench),
     put({ kind: 'registration', connections: 16, ...stays }, [server], bench),
     put({ kind: 'release', connections: 4, ...stays, first: half }, [server], bench),
-    put({ kind: 'get', connections: 4, ...stays, paths, count: 2 }, [server], bench),
+    put({ kind: 'get', connections: 4, ...stays, lines, count: 2 }, [server], bench),
     put({ kind: 'allocateIn', pools: 1, connections: 8, prefix: 'more-', count: 10_000_000, seconds }, [server], bench),
   ])
   const kinds = ['look-ups', 'registrations', 'releases', 'pages', 'allocations']

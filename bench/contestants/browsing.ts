@@ -1,5 +1,5 @@
 import { crowd } from '../databases.js'
-import { writePaths } from '../load/paths.js'
+import { writeLines } from '../load/lines.js'
 import type { LoadResult } from '../load/wrk.js'
 import { withClient } from '../servers/postgres.js'
 import { effortOf, wrongAnswers } from './load.js'
@@ -57,14 +57,14 @@ export function browsing({ paths, complain }: Browsing): Work {
   return async (place) => {
     const { databaseUrl, scope, load } = place
     const list = await paths(place)
-    const file = writePaths(list, scope)
+    const file = writeLines(list, scope)
     const written = () =>
       withClient(databaseUrl, async (client) => (await client.query('select count(*) from audit')).rows[0].count)
     const before = await written()
     let result: LoadResult
     return {
       measure: async (seconds) => {
-        result = await load({ kind: 'get', seconds, prefix: '', count: list.length, paths: file })
+        result = await load({ kind: 'get', seconds, prefix: '', count: list.length, lines: file })
         return effortOf(result)
       },
       verify: async () => {

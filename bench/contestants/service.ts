@@ -35,6 +35,8 @@ export function service(
     pool?: string
     /** Default: an empty one. */
     database?: Database
+    /** What is asked is its admission hook. */
+    hook?: boolean
   } = {},
 ): Builder {
   return async (bench, scope, name) => {
@@ -50,6 +52,7 @@ export function service(
         pool: options.pool ?? POOL,
         profile: bench.profile && `${bench.profile}/${name}`,
         token,
+        hook: options.hook,
       })
     const servers: [HttpServer, ...HttpServer[]] = [await start()]
     while (servers.length < (options.replicas ?? 1)) servers.push(await start(servers[0].token))

@@ -11,9 +11,9 @@ const found = `/northbound/v1/nodes?limit=${crowd.nodesPerDisplayIp}&search=192.
 export const console = contest({
   name: 'console',
   contestants: {
-    'bare page': bare('get', 64, '/northbound/v1/nodes?limit=100'),
+    'bare page': bare('get', 64, ['/northbound/v1/nodes?limit=100']),
     page: service(browsing(pages), 64, amongMany),
-    'bare find': bare('get', 64, found),
+    'bare find': bare('get', 64, [found]),
     find: service(browsing(nodesAt('displayIp')), 64, amongMany),
     search: service(browsing(nodesAt('search')), 64, amongMany),
   },

@@ -1,5 +1,5 @@
 -- What wrk sends, and how it counts the answers. Arguments, after "--": kind, prefix, token, first, count, step, stride,
--- and what only some kinds have: the number of pools, or a file with a path in each line.
+-- and what only some kinds have: the number of pools, or a file with a path or a body in each line.
 --
 -- A request is put together by hand and not by wrk.format: numbers in names have a fixed width, so everything but the
 -- number is made once. The generator shares the machine with what it measures, and must cost as little as it can.
@@ -64,6 +64,13 @@ local kinds = {
       local closing = '","pool":"pool-' .. pool .. '","displayIp":"192.168.1.10"}'
       local parts = { head('POST', '/v1/allocations', token, #opening + WIDTH + #closing) .. opening, closing }
       table.insert(requests, parts)
+    end
+    return requests
+  end,
+  review = function(_, token, file)
+    local requests = {}
+    for body in io.lines(file) do
+      table.insert(requests, { head('POST', '/hooks/kubernetes/nodes?timeout=2s', token, #body) .. body })
     end
     return requests
   end,

@@ -4,7 +4,7 @@ import { cores } from '../cpu.js'
 
 /** A load as load/requests.lua makes it: what to send to whom, and which nodes' names. */
 export interface Load {
-  kind: 'allocate' | 'allocateIn' | 'batch' | 'lookup' | 'release' | 'registration' | 'get'
+  kind: 'allocate' | 'allocateIn' | 'batch' | 'lookup' | 'release' | 'registration' | 'review' | 'get'
   url: string
   token: string
   connections: number
@@ -16,8 +16,8 @@ export interface Load {
   first?: number
   /** For `allocateIn`: how many pools; each request names one of pool-0, pool-1, …, in turns. */
   pools?: number
-  /** For `get`: a file with a path in each line. */
-  paths?: string
+  /** A file; for `get` it has a path in each line, for `review` a body. */
+  lines?: string
 }
 
 export interface LoadResult {
@@ -87,7 +87,7 @@ export function runWrk(load: Load, signal: AbortSignal): Promise<LoadResult> {
     load.count,
     stepFor(load.count),
     threads,
-    load.pools ?? load.paths ?? '',
+    load.pools ?? load.lines ?? '',
   ]
   // Who takes longer than this has failed.
   const args = [

@@ -1,4 +1,6 @@
+import { readFileSync } from 'node:fs'
 import fastify from 'fastify'
+import { AdmissionAnswer, AdmissionReview } from '../../src/schemas/admission-review.js'
 import { AllocationBatch, NewAllocation, Registration } from '../../src/schemas/allocation.js'
 
 // What everything is measured against: Fastify as anybody would begin with it, on the paths of the service, with the same
@@ -12,7 +14,8 @@ const formats = {
   text: /^[^\0]*$/,
 }
 
-const app = fastify({ ajv: { customOptions: { strict: false, formats } } })
+const ajv = { customOptions: { strict: false, formats } }
+const app = fastify({ ajv })
 
 const answer = {
   type: 'object',
@@ -104,4 +107,25 @@ app.get<{ Querystring: { limit: number } }>(
   }),
 )
 
-await app.listen({ host: process.env.HOST ?? '127.0.0.1', port: Number(process.env.PORT) })
+const {
+  HOST: host = '127.0.0.1',
+  PORT,
+  EDGE_IPAM_WEBHOOK_PORT: hookPort,
+  EDGE_IPAM_WEBHOOK_TLS_CERT_FILE: certFile = '',
+  EDGE_IPAM_WEBHOOK_TLS_KEY_FILE: keyFile = '',
+} = process.env
+
+if (hookPort !== undefined) {
+  const hook = fastify({ ajv, https: { cert: readFileSync(certFile), key: readFileSync(keyFile) } })
+  hook.post<{ Body: { request: { uid: string } } }>(
+    '/hooks/kubernetes/nodes',
+    { schema: { body: AdmissionReview, response: { 200: AdmissionAnswer } } },
+    async (request) => ({
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      response: { uid: request.body.request.uid, allowed: true },
+    }),
+  )
+  await hook.listen({ host, port: Number(hookPort) })
+}
+await app.listen({ host, port: Number(PORT) })

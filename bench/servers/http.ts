@@ -11,12 +11,17 @@ import { freePort } from './port.js'
 
 /** Somebody who answers HTTP, in a process of its own. */
 export interface HttpServer {
+  /** Whom the load is put on. */
   readonly url: string
+  /** Where all the rest is asked. */
+  readonly mainUrl: string
   readonly token: string
   readonly pid: number
 }
 
 const START_LIMIT = 60_000
+
+const certificates = fileURLToPath(new URL('../../test/support/tls/', import.meta.url))
 
 /**
  * The service as people run it: the built program, everything on, its log at `info` written to the null device (a file on
@@ -34,6 +39,8 @@ export function startService(
     profile?: string | undefined
     /** Default: a new one. The replicas of a service share theirs. */
     token?: string | undefined
+    /** What is asked is its admission hook, by HTTPS. */
+    hook?: boolean | undefined
   },
 ): Promise<HttpServer> {
   const token = options.token ?? randomBytes(24).toString('base64url')
@@ -47,6 +54,7 @@ export function startService(
     ],
     token,
     ready: '/readyz',
+    hook: options.hook,
     env: {
       DATABASE_URL: options.databaseUrl,
       EDGE_IPAM_ADMIN_TOKEN: token,
@@ -58,12 +66,13 @@ export function startService(
 }
 
 /** Fastify with nothing behind it: bare-server.ts. */
-export function startBareServer(scope: Scope): Promise<HttpServer> {
+export function startBareServer(scope: Scope, { hook = false } = {}): Promise<HttpServer> {
   return start(scope, {
     what: 'the bare server',
     args: ['--import', 'tsx', fileURLToPath(new URL('bare-server.ts', import.meta.url))],
     token: 'x'.repeat(32),
     ready: '/v1/nodes/bench/unique-ip',
+    hook,
     env: {},
   })
 }
@@ -76,9 +85,18 @@ async function start(
     token,
     ready,
     env,
-  }: { what: string; args: string[]; token: string; ready: string; env: Record<string, string> },
+    hook,
+  }: {
+    what: string
+    args: string[]
+    token: string
+    ready: string
+    env: Record<string, string>
+    hook: boolean | undefined
+  },
 ): Promise<HttpServer> {
   const port = await freePort()
+  const hookPort = await freePort()
   const folder = mkdtempSync(join(tmpdir(), 'edge-ipam-bench-log-'))
   scope.onEnd(() => rmSync(folder, { recursive: true, force: true }))
   const words = join(folder, 'stderr')
@@ -86,7 +104,18 @@ async function start(
   const err = openSync(words, 'w')
   const child = spawn(process.execPath, args, {
     stdio: ['ignore', out, err],
-    env: { PATH: process.env.PATH, HOME: process.env.HOME, HOST: '127.0.0.1', PORT: String(port), ...env },
+    env: {
+      PATH: process.env.PATH,
+      HOME: process.env.HOME,
+      HOST: '127.0.0.1',
+      PORT: String(port),
+      ...(hook && {
+        EDGE_IPAM_WEBHOOK_PORT: String(hookPort),
+        EDGE_IPAM_WEBHOOK_TLS_CERT_FILE: `${certificates}first.crt`,
+        EDGE_IPAM_WEBHOOK_TLS_KEY_FILE: `${certificates}first.key`,
+      }),
+      ...env,
+    },
   })
   closeSync(out)
   closeSync(err)
@@ -97,12 +126,13 @@ async function start(
     child.kill('SIGTERM')
     await exit
   })
-  const url = `http://127.0.0.1:${port}`
+  const mainUrl = `http://127.0.0.1:${port}`
+  const url = hook ? `https://127.0.0.1:${hookPort}` : mainUrl
   const deadline = Date.now() + START_LIMIT
   for (;;) {
-    const answer = await fetch(`${url}${ready}`).catch(() => undefined)
+    const answer = await fetch(`${mainUrl}${ready}`).catch(() => undefined)
     await answer?.text()
-    if (answer?.ok) return { url, token, pid: child.pid! }
+    if (answer?.ok) return { url, mainUrl, token, pid: child.pid! }
     if (!alive() || Date.now() > deadline) {
       throw new Error(`${what} did not start:\n${readFileSync(words, 'utf8').trim()}`)
     }

@@ -14,14 +14,21 @@ export interface NodeReview {
   labels: Readonly<Record<string, string>>
   /** Absent in the request that creates the node. */
   nodeUid: string | undefined
+  /** Those that the node will have if the request goes through. */
   addresses: readonly NodeAddress[]
+  /** The request sets the status: else whatever it says of that is passed over, and so is a patch. */
+  setsStatus: boolean
 }
 
-/** An entry of `status.addresses`; an address that is one is in canonical text. */
+/** An entry of `status.addresses`. */
 export interface NodeAddress {
   type: string
   address: string
+  /** The same, canonical, of an InternalIP that is one. */
+  internalIp?: string
 }
+
+const INTERNAL = 'InternalIP'
 
 /** The uid of the review, where there is one: what cannot be read has to be answered, too. */
 export function uidOf(body: unknown): string {
@@ -37,7 +44,10 @@ export function readReview(body: unknown): NodeReview | undefined {
   const operation = textOf(request, 'operation')
   const name = textOf(metadata, 'name') ?? textOf(request, 'name')
   const kind = textOf(fieldOf(request, 'kind'), 'kind')
-  const addresses = fieldOf(fieldOf(object, 'status'), 'addresses') ?? []
+  const setsStatus = operation === 'CREATE' || textOf(request, 'subResource') === 'status'
+  // Of an update of the node itself the apiserver keeps the old status, after it has asked us.
+  const status = fieldOf(setsStatus ? object : fieldOf(request, 'oldObject'), 'status')
+  const addresses = fieldOf(status, 'addresses') ?? []
   if (textOf(body, 'kind') !== 'AdmissionReview' || kind !== 'Node' || uid === undefined) return undefined
   if (typeof metadata !== 'object' || metadata === null) return undefined
   if (operation !== 'CREATE' && operation !== 'UPDATE') return undefined
@@ -49,10 +59,8 @@ export function readReview(body: unknown): NodeReview | undefined {
     name,
     labels: labelsOf(fieldOf(metadata, 'labels')),
     nodeUid: textOf(metadata, 'uid') || undefined,
-    addresses: addresses.map((one) => ({
-      type: textOf(one, 'type') ?? '',
-      address: canonicalOr(textOf(one, 'address') ?? ''),
-    })),
+    addresses: addresses.map(readAddress),
+    setsStatus,
   }
 }
 
@@ -63,21 +71,41 @@ export interface PatchStep {
   value: string
 }
 
-/** Has the node's InternalIP be the unique one. Whatever else is there, and the order, stays. */
+/**
+ * Has the node's InternalIP be the unique one. Whatever else is there, and the order, stays. Only what is there is replaced:
+ * a patch that cannot be applied fails the request, whatever the webhook's failurePolicy says.
+ */
 export function rewritten(addresses: readonly NodeAddress[], uniqueIp: string): PatchStep[] {
   const family = familyOf(uniqueIp)
-  const internal = addresses.flatMap((one, index) => (one.type === 'InternalIP' ? [{ ...one, index }] : []))
+  const internal = addresses.flatMap(({ internalIp: ip }, index) => (ip === undefined ? [] : [{ ip, index }]))
   // A node of two families has an InternalIP of each; a unique IP takes the place of its own kind.
-  const place = internal.find(({ address }) => familyOf(address) === family) ?? internal[0]
-  if (place === undefined || place.address === uniqueIp) return []
+  const place = internal.find(({ ip }) => familyOf(ip) === family) ?? internal[0]
+  if (place === undefined || place.ip === uniqueIp) return []
   return [{ op: 'replace', path: `/status/addresses/${place.index}/address`, value: uniqueIp }]
 }
 
 /** The longest that the kube-apiserver passes on of a warning (characters); kubectl shows it. */
 const LONGEST = 256
 
+/** What the kube-apiserver is answered. */
+export interface Answer {
+  apiVersion: 'admission.k8s.io/v1'
+  kind: 'AdmissionReview'
+  response: {
+    uid: string
+    allowed: true
+    warnings?: string[]
+    patchType?: 'JSONPatch'
+    /** JSON in Base64. */
+    patch?: string
+  }
+}
+
 /** The answer: always allowed, since a node that cannot tell its status is worse than any address. */
-export function admit(uid: string, { warnings = [], patch = [] }: { warnings?: string[]; patch?: PatchStep[] } = {}) {
+export function admit(
+  uid: string,
+  { warnings = [], patch = [] }: { warnings?: string[]; patch?: PatchStep[] } = {},
+): Answer {
   return {
     apiVersion: 'admission.k8s.io/v1',
     kind: 'AdmissionReview',
@@ -97,17 +125,21 @@ function familyOf(address: string): 4 | 6 {
   return address.includes(':') ? 6 : 4
 }
 
-function canonicalOr(text: string): string {
+function readAddress(one: unknown): NodeAddress {
+  const [type, address] = [textOf(one, 'type') ?? '', textOf(one, 'address') ?? '']
+  // Others are names, and not looked into.
+  if (type !== INTERNAL) return { type, address }
   try {
-    return canonicalAddress(text)
+    return { type, address, internalIp: canonicalAddress(address) }
   } catch {
-    return text
+    return { type, address }
   }
 }
 
 function labelsOf(value: unknown): Record<string, string> {
   if (typeof value !== 'object' || value === null) return {}
-  return Object.fromEntries(Object.entries(value).filter(([, label]) => typeof label === 'string'))
+  for (const label of Object.values(value)) if (typeof label !== 'string') return {}
+  return value as Record<string, string>
 }
 
 /** Own fields only: a name like `constructor` is none. */

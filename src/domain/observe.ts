@@ -1,8 +1,10 @@
+import { canonicalAddress } from '../core/ip.js'
+import { MAX_LABELS } from '../schemas/common.js'
 import { lockAllocationOf } from '../store/allocations.js'
 import * as store from '../store/nodes.js'
 import { poolThatOverlaps } from '../store/pools.js'
 import type { Labels } from '../store/schema.js'
-import { transaction } from '../store/transaction.js'
+import { transaction, withRetries } from '../store/transaction.js'
 import { allocate } from './allocations.js'
 import { type Context, signatureOf } from './context.js'
 import { noteDrift, register } from './nodes.js'
@@ -15,11 +17,17 @@ export interface Report {
   /** Its InternalIPs, canonical. None: it does not say yet. */
   addresses: readonly string[]
   /** Its labels in the cluster: they say which pools fit a node that nobody announced. */
-  labels: Labels
+  labels: Readonly<Labels>
 }
 
 /** What to do about a node that nobody announced. */
 export type UnknownNodes = 'allocate' | 'warn' | 'ignore'
+
+export interface Wish {
+  unknown: UnknownNodes
+  /** Who reports another address is given its unique IP in the cluster: so it has joined with it all the same. */
+  rewrites: boolean
+}
 
 /** What was seen: what the node holds, if anything, and whether it is what it reports. */
 export interface Seen {
@@ -30,30 +38,37 @@ export interface Seen {
 /**
  * Notes what a node reports: one that reports its unique IP has joined with it, and is registered. Another address is kept
  * as what it reports and, where people gave none, as its display IP, unless it lies in a pool: then it may be somebody's.
- * Nothing is written, and no transaction begun, where all of this is known.
  * @throws Problem store_unavailable; for a node that has to be given an address, those of allocate(); pool_not_active
  */
-export async function observe(context: Context, report: Report, unknown: UnknownNodes): Promise<Seen> {
+export async function observe(context: Context, report: Report, { unknown, rewrites }: Wish): Promise<Seen> {
   const { name, nodeUid, addresses, labels } = report
+  const joined = (reportedIp?: string) =>
+    register(
+      context,
+      name,
+      { ...(nodeUid !== undefined && { nodeUid }), ...(reportedIp !== undefined && { reportedIp }) },
+      { allocate: false, meant: undefined },
+    )
   let held = await context.engine.holdings.ask(name)
   if (!held && unknown === 'allocate') {
-    await allocate(context, { nodeName: name, labels })
+    await allocate(context, {
+      nodeName: name,
+      labels: Object.fromEntries(Object.entries(labels).slice(0, MAX_LABELS)),
+    })
     held = await context.engine.holdings.ask(name)
   }
   if (!held) return { uniqueIp: null, reports: addresses.length > 0 ? 'another' : 'nothing' }
-  const uniqueIp = held.address
+  const uniqueIp = canonicalAddress(held.address)
   const [first] = addresses
   if (first === undefined) return { uniqueIp, reports: 'nothing' }
   if (addresses.includes(uniqueIp)) {
-    await register(
-      context,
-      name,
-      { reportedIp: uniqueIp, ...(nodeUid !== undefined && { nodeUid }) },
-      { allocate: false, meant: undefined },
-    )
+    // Rewritten, that is our own word come back, and the edge may report what it always did.
+    await joined(rewrites ? undefined : uniqueIp)
     return { uniqueIp, reports: 'its own' }
   }
-  if (held.reported_ip !== first) await noteAnother(context, name, first)
+  if (rewrites) await joined(first)
+  const node = await withRetries(() => store.findNode(context.db, name))
+  if (node && (node.reported_ip !== first || node.display_ip === null)) await noteAnother(context, name, first)
   return { uniqueIp, reports: 'another' }
 }
 

@@ -41,6 +41,8 @@ export async function openListeners(
   const host = await addressOf(config.host)
   const apps: Awaited<ReturnType<typeof buildApp>>[] = []
   const urls: Partial<Listeners['urls']> = {}
+  // By what they are called: listeners may share theirs.
+  const followed = new Map<string, { files: KeyFiles; present: KeyPair; servers: TlsServer[] }>()
   const unfollow: (() => Promise<void>)[] = []
   const close = async () => {
     await Promise.all(unfollow.map((end) => end()))
@@ -50,11 +52,16 @@ export async function openListeners(
     for (const { name, door, variable, port } of wanted) {
       if (port === undefined) continue
       const keyFiles = door === 'webhook' ? hookFiles : files
-      const tls = keyFiles && readKeyPair(keyFiles)
+      const names = JSON.stringify(keyFiles)
+      const tls = keyFiles && (followed.get(names)?.present ?? readKeyPair(keyFiles))
       const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
       apps.push(app)
       admission.guard(app.server)
-      if (keyFiles && tls) unfollow.push(followKeyPair(keyFiles, tls, app.server as unknown as TlsServer, log))
+      if (keyFiles && tls) {
+        const server = app.server as unknown as TlsServer
+        const servers = [...(followed.get(names)?.servers ?? []), server]
+        followed.set(names, { files: keyFiles, present: tls, servers })
+      }
       await app.listen({ host, port }).catch((error: NodeJS.ErrnoException) => {
         throw new StartError(listenProblem(config.host, `${variable}=${port}`, error), 1)
       })
@@ -64,6 +71,7 @@ export async function openListeners(
     await close()
     throw error
   }
+  for (const one of followed.values()) unfollow.push(followKeyPair(one.files, one.present, one.servers, log))
   return { urls: urls as Listeners['urls'], close }
 }
 

@@ -2,6 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext, type Server } from 'node:tls'
 import type { FastifyBaseLogger } from 'fastify'
+import { authorityProblem } from '../config.js'
 
 /** How often (ms) the files are looked at. Their content counts: the times of files behind links tell little. */
 const LOOK_EVERY = 1_000
@@ -33,18 +34,21 @@ export function readKeyPair({ certFile, keyFile, caFile }: KeyFiles): KeyPair {
 
 function checked(pair: KeyPair): KeyPair {
   createSecureContext(pair)
+  // Without a certificate in it Node would take those of every public authority.
+  const problem = pair.ca === undefined ? null : authorityProblem(pair.ca)
+  if (problem !== null) throw new Error(problem)
   return pair
 }
 
 /**
- * Has the server take a new certificate when the files change; connections that stand are not touched. Files that are
+ * Has the servers take a new certificate when the files change; connections that stand are not touched. Files that are
  * half written, or do not fit together yet, are looked at again, and the old certificate serves until then.
  * @returns ends it
  */
 export function followKeyPair(
   files: KeyFiles,
   present: KeyPair,
-  server: Pick<Server, 'setSecureContext'>,
+  servers: readonly Pick<Server, 'setSecureContext'>[],
   log: FastifyBaseLogger,
 ): () => Promise<void> {
   let pair = present
@@ -56,7 +60,7 @@ export function followKeyPair(
     )
     if (cert === pair.cert && key === pair.key && ca === pair.ca) return
     pair = checked({ cert: cert!, key: key!, ...(ca !== undefined && { ca }) })
-    server.setSecureContext(pair)
+    for (const server of servers) server.setSecureContext(pair)
     told = ''
     log.info('the certificate changed, and is served from now on')
   }

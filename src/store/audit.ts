@@ -101,13 +101,23 @@ export async function databaseTime(db: Executor): Promise<Date> {
   return (await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db)).rows[0]!.now
 }
 
-/** The id of the last row; 0 where there is none. */
-export async function latestAuditId(db: Executor): Promise<number> {
-  const row = await db.selectFrom('audit').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
+/** The id of the last row that is so old (ms) at least; 0 where there is none. */
+export async function auditIdBefore(db: Executor, ms: number): Promise<number> {
+  const row = await db
+    .selectFrom('audit')
+    .select('id')
+    .where('at', '<', sql<Date>`clock_timestamp() - make_interval(secs => ${ms / 1000})`)
+    .orderBy('id', 'desc')
+    .limit(1)
+    .executeTakeFirst()
   return row?.id ?? 0
 }
 
-/** Which nodes the rows after this id are about, the oldest first, up to ten thousand. */
-export function nodesChangedAfter(db: Executor, id: number): Promise<{ id: number; node_name: string | null }[]> {
-  return db.selectFrom('audit').select(['id', 'node_name']).where('id', '>', id).orderBy('id').limit(10_000).execute()
+/** Which nodes the rows after this id are about, the oldest first. */
+export function nodesChangedAfter(
+  db: Executor,
+  id: number,
+  limit: number,
+): Promise<{ id: number; node_name: string | null }[]> {
+  return db.selectFrom('audit').select(['id', 'node_name']).where('id', '>', id).orderBy('id').limit(limit).execute()
 }

@@ -1,7 +1,9 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
 import { until } from '../faults/support.js'
-import { ask, like, post, recording, startWithHook } from './support.js'
+import { createDatabase } from '../support/postgres.js'
+import { openWayToPostgres } from '../support/way-to-postgres.js'
+import { ask, like, post, postAll, recording, startWithHook } from './support.js'
 
 const status = recording('registration')[2]
 
@@ -13,6 +15,29 @@ async function holdUp(t: Test, databaseUrl: string): Promise<() => Promise<unkno
   await client.query('begin')
   await client.query('lock table nodes, allocations in access exclusive mode')
   return () => client.query('commit')
+}
+
+/** A way to the database that counts what is asked on it. */
+async function countStatements(t: Test, databaseUrl: string): Promise<{ url: string; count: () => number }> {
+  let count = 0
+  const { url } = await openWayToPostgres(t, databaseUrl, (service, postgres) => {
+    postgres.pipe(service)
+    // A message is its type and its length; the first one has no type.
+    let pending = Buffer.alloc(0)
+    let header = 0
+    service.on('data', (chunk: Buffer) => {
+      postgres.write(chunk)
+      pending = Buffer.concat([pending, chunk])
+      while (pending.length >= header + 4) {
+        const length = header + pending.readUInt32BE(header)
+        if (pending.length < length) break
+        if (header === 1 && 'QE'.includes(String.fromCharCode(pending[0]!))) count++
+        header = 1
+        pending = pending.subarray(length)
+      }
+    })
+  })
+  return { url, count: () => count }
 }
 
 t.test('what is known is answered without the database, until it changes', async (t) => {
@@ -37,6 +62,32 @@ t.test('what is known is answered without the database, until it changes', async
     const { warnings } = await ask(t, service, own)
     return warnings.join().includes('nobody announced')
   })
+})
+
+t.test('5,000 nodes that report what they did before cost the database one look a second', async (t) => {
+  const statements = await countStatements(t, await createDatabase(t))
+  const pool = { EDGE_IPAM_POOL: '10.77.0.0/16' }
+  const service = await startWithHook(t, { ...pool, LOG_LEVEL: 'warn' }, statements.url)
+  const names = Array.from({ length: 5_000 }, (_, i) => `edge-${i}`)
+  for (let at = 0; at < names.length; at += 1_000) {
+    const items = names.slice(at, at + 1_000).map((nodeName) => ({ nodeName }))
+    t.equal((await service.call('POST', '/v1/allocations/batch', { items })).status, 200)
+  }
+  const reviews = names.map((name) => JSON.stringify(like(status, { name })))
+  const report = () => postAll(`${service.ready.webhook}/hooks/kubernetes/nodes?timeout=2s`, reviews)
+  /** Statements beyond one a second, and those of a sweep. */
+  const costOf = async (work: () => Promise<unknown>) => {
+    const [before, began] = [statements.count(), performance.now()]
+    await work()
+    return statements.count() - before - (performance.now() - began) / 1_000
+  }
+  const first = await costOf(report)
+  t.ok(first > names.length, `what is new is written: ${first} statements`)
+  await until('all that was written is noticed', async () => (await costOf(report)) < 100)
+  const cost = await costOf(async () => {
+    for (let round = 0; round < 3; round++) await report()
+  })
+  t.ok(cost < 10, `15,000 reviews: ${cost} statements beside one a second`)
 })
 
 t.test('a database that is slow holds up no node', async (t) => {

@@ -2,7 +2,7 @@ import t from 'tap'
 import { ask, like, recording, startWithHook } from './support.js'
 
 const joined = recording('registration')
-const [created, , status] = joined
+const [created, labelled, status] = joined
 const nodeUid = status.request.object.metadata.uid
 
 t.test('the recording of two nodes that clash: both keep their address, and people see it', async (t) => {
@@ -39,6 +39,49 @@ t.test('a node that reports its unique IP is registered, with its uid', async (t
   t.equal(node.nodeUid, nodeUid)
   t.equal(node.displayIp, '192.168.1.10')
   t.equal(node.sequence, held.sequence)
+})
+
+t.test('of a request for the node itself the old status counts: the new one is dropped', async (t) => {
+  const service = await startWithHook(t)
+  const { body: held } = await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  // As `kubectl replace` sends it, with a status from another time.
+  const stale = like(labelled, { addresses: [held.uniqueIp] })
+  const { warnings } = await ask(t, service, stale)
+  t.match(warnings.join(), /reports 192\.168\.1\.10/)
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.state, 'allocated')
+})
+
+t.test('what a node reports is its display IP also where cloudcore has told of it before', async (t) => {
+  const service = await startWithHook(t)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  await service.call('POST', '/v1/nodes/edge1/registration', { reportedIp: '192.168.1.10' })
+  await ask(t, service, status)
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.displayIp, '192.168.1.10')
+})
+
+t.test('an InternalIP that is no address counts for nothing', async (t) => {
+  const service = await startWithHook(t)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  t.same(await ask(t, service, like(status, { addresses: ['', 'edge1'] })), { status: 200, warnings: [], patch: [] })
+})
+
+t.test('a pool that is full lets every node pass, and is asked again now and then only', async (t) => {
+  const service = await startWithHook(t, { EDGE_IPAM_UNKNOWN_NODES: 'allocate', EDGE_IPAM_POOL: '10.77.0.0/32' })
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge-0' })
+  for (let i = 0; i < 3; i++) t.match((await ask(t, service, status)).warnings.join(), /No address is free/)
+  const { text } = await service.call('GET', '/metrics')
+  t.match(text, /edge_ipam_hook_reviews_total\{outcome="refused"\} 3/)
+  t.match(text, /edge_ipam_allocations_total\{result="pool_exhausted"\} 1/)
+})
+
+t.test('the labels of a node that nobody announced choose its pool', async (t) => {
+  const service = await startWithHook(t, { EDGE_IPAM_UNKNOWN_NODES: 'allocate' })
+  const pool = { name: 'arm', cidr: '10.78.0.0/24', priority: 1, nodeSelector: { 'kubernetes.io/arch': 'arm64' } }
+  await service.call('POST', '/v1/pools', pool)
+  const review = like(status, {})
+  review.request.object.metadata.labels['kubernetes.io/arch'] = 'arm64'
+  await ask(t, service, review)
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.pool, 'arm')
 })
 
 t.test('an address of a pool is never a display IP', async (t) => {

@@ -21,6 +21,31 @@ t.test('each time the edge sets its own address back, it is made the unique one 
   }
 })
 
+t.test('a node that is given its unique IP has joined, and what it reports itself is known', async (t) => {
+  const service = await startWithHook(t, rewriting)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  const [edge] = edgeTries
+  await ask(t, service, edge)
+  const { body: node } = await service.call('GET', '/v1/nodes/edge1')
+  t.match(node, { state: 'registered', nodeUid: edge.request.object.metadata.uid, displayIp: '192.168.1.10' })
+  const audited = async () => (await service.call('GET', '/v1/audit?nodeName=edge1')).body.items.length
+  const before = await audited()
+  // Somebody labels the node, and its edge writes its status again.
+  const labelled = like(edge, { addresses: [node.uniqueIp] })
+  labelled.request.subResource = undefined
+  labelled.request.oldObject.status.addresses = labelled.request.object.status.addresses
+  for (const review of [labelled, edge, labelled, edge]) await ask(t, service, review)
+  t.equal(await audited(), before, 'what comes and goes by our own doing is written down once')
+})
+
+t.test('a request that does not set the status is not patched', async (t) => {
+  const service = await startWithHook(t, rewriting)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  const labelled = recording('registration')[1]
+  t.equal(labelled.request.subResource, undefined)
+  t.same((await ask(t, service, labelled)).patch, [])
+})
+
 t.test('of a node with two families only the InternalIP of the same kind is another one', async (t) => {
   const service = await startWithHook(t, rewriting)
   await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })

@@ -1,10 +1,10 @@
 import { readFileSync } from 'node:fs'
-import { request } from 'node:https'
+import { Agent, request } from 'node:https'
 import { fileURLToPath } from 'node:url'
 import type { Test } from 'tap'
 import { type Service, startService } from '../support/service.js'
 
-const certificates = fileURLToPath(new URL('../support/tls/', import.meta.url))
+export const certificates = fileURLToPath(new URL('../support/tls/', import.meta.url))
 const ca = readFileSync(`${certificates}authority.crt`)
 
 // biome-ignore lint/suspicious/noExplicitAny: what Kubernetes sends has its own shape
@@ -19,8 +19,13 @@ export interface Answered {
 }
 
 /** A service with the hook's listener. */
-export function startWithHook(t: Pick<Test, 'teardown'>, env: Record<string, string> = {}): Promise<Service> {
+export function startWithHook(
+  t: Pick<Test, 'teardown'>,
+  env: Record<string, string> = {},
+  databaseUrl?: string,
+): Promise<Service> {
   return startService(t, {
+    ...(databaseUrl !== undefined && { databaseUrl }),
     env: {
       EDGE_IPAM_WEBHOOK_PORT: '0',
       EDGE_IPAM_WEBHOOK_TLS_CERT_FILE: `${certificates}first.crt`,
@@ -53,11 +58,11 @@ export async function ask(t: Test, service: Service, review: Review, query = '?t
   return { status, warnings, patch: patch === undefined ? [] : JSON.parse(Buffer.from(patch, 'base64').toString()) }
 }
 
-/** POST; with `client` it shows the certificate of that name. */
+/** POST; with `client` it shows the certificate of that name. The server's has to be for `servername`, or the address. */
 export function post(
   url: string,
   body: string,
-  client?: 'client' | 'first',
+  { client, servername, agent = false }: { client?: 'client'; servername?: string; agent?: Agent | false } = {},
 ): Promise<{ status: number; body: string }> {
   return new Promise((resolve, reject) => {
     const sent = request(
@@ -67,9 +72,10 @@ export function post(
           cert: readFileSync(`${certificates}${client}.crt`),
           key: readFileSync(`${certificates}${client}.key`),
         }),
+        ...(servername && { servername }),
         method: 'POST',
         ca,
-        agent: false,
+        agent,
         headers: { 'content-type': 'application/json', accept: 'application/json, */*' },
       },
       (response) => {
@@ -86,10 +92,22 @@ export function post(
   })
 }
 
+/** POSTs all bodies, some at a time, on connections that are kept as the kube-apiserver keeps them. */
+export async function postAll(url: string, bodies: readonly string[]): Promise<void> {
+  const agent = new Agent({ keepAlive: true, maxSockets: 32 })
+  await Promise.all(
+    bodies.map(async (body) => {
+      const { status } = await post(url, body, { agent })
+      if (status !== 200) throw new Error(`answered with ${status}`)
+    }),
+  )
+  agent.destroy()
+}
+
 /** A review like a recorded one, of another node or with other addresses. */
 export function like(
   review: Review,
-  { name, addresses, ...request }: { name?: string; addresses?: string[]; dryRun?: boolean; uid?: string },
+  { name, addresses, ...request }: { name?: string; addresses?: string[]; dryRun?: boolean },
 ): Review {
   const copy = structuredClone(review)
   Object.assign(copy.request, request)

@@ -5,8 +5,9 @@ import { admit, type NodeReview, type PatchStep, readReview, rewritten, uidOf } 
 import type { Caller } from '../../domain/context.js'
 import type { KnownNodes } from '../../domain/known-nodes.js'
 import { observe, type Report, type Seen, type UnknownNodes } from '../../domain/observe.js'
+import { readBodiesOfMachines } from '../../http/body.js'
 import type { Services } from '../../http/services.js'
-import { AdmissionReview } from '../../schemas/admission-review.js'
+import { AdmissionAnswer, AdmissionReview } from '../../schemas/admission-review.js'
 import { closed } from '../../schemas/common.js'
 import { millisecondsOf } from './duration.js'
 
@@ -19,7 +20,7 @@ export interface HookPolicy {
 }
 
 /** What became of a review, as the metric counts it. */
-export type HookOutcome = 'own' | 'another' | 'unknown' | 'passed' | 'unreadable' | 'late' | 'failed'
+export type HookOutcome = 'own' | 'another' | 'unknown' | 'refused' | 'passed' | 'unreadable' | 'late' | 'failed'
 
 export interface HookOptions {
   services: Services
@@ -41,6 +42,7 @@ const hook: Caller = { role: 'cloudcore', tokenId: 'hook', namePattern: null, li
 /** The admission hook: sees what nodes report when they join and ever after, and never stands in their way. */
 export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, options) => {
   const { services, policy, known, count } = options
+  readBodiesOfMachines(app)
   app.post(
     '/hooks/kubernetes/nodes',
     {
@@ -61,7 +63,7 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
           closed,
         ),
         body: AdmissionReview,
-        response: { 200: AdmissionReview },
+        response: { 200: AdmissionAnswer },
       },
     },
     async (request) => {
@@ -92,18 +94,26 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
     const report: Report = {
       name: review.name,
       nodeUid: review.nodeUid,
-      addresses: review.addresses.flatMap(({ type, address }) => (type === 'InternalIP' ? [address] : [])),
-      labels: ownLabels(review.labels),
+      addresses: review.addresses.flatMap(({ internalIp }) => internalIp ?? []),
+      labels: review.labels,
     }
     const context = { ...services, caller: request.caller ?? hook, requestId: request.id, dryRun: review.dryRun }
     const unknown = isEdge ? policy.unknownNodes : 'ignore'
-    const look = () => observe(context, report, unknown)
-    const patience = Math.min(millisecondsOf(timeout) ?? PATIENCE, PATIENCE) * MARGIN
+    const rewrites = policy.mode === 'rewrite'
+    const isRemembered = !review.dryRun && !unlabelled
     let seen: Seen | undefined
     try {
-      seen = await within(patience, review.dryRun || unlabelled ? look() : known.see(report, look))
+      seen = isRemembered ? known.recall(report) : undefined
+      if (seen === undefined) {
+        const look = () => observe(context, report, { unknown, rewrites })
+        const patience = Math.min(millisecondsOf(timeout) ?? PATIENCE, PATIENCE) * MARGIN
+        seen = await within(patience, isRemembered ? known.learn(report, look) : look())
+      }
     } catch (error) {
-      const cause = error instanceof Problem ? error.message : 'of an error of its own'
+      if (error instanceof Problem && error.code !== 'store_unavailable') {
+        return pass('refused', `edge-ipam: nothing could be done for node ${review.name}: ${error.detail}`)
+      }
+      const cause = error instanceof Problem ? error.detail : 'of an error of its own'
       request.log.warn({ requestId: request.id, cause: (error as Error).message }, 'the hook let a node pass unseen')
       return pass('failed', `edge-ipam: the node was not looked at: ${cause}`)
     }
@@ -119,19 +129,16 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
     }
     if (reports === 'nothing') return pass('passed')
     if (reports === 'its own') return pass('own')
-    if (policy.mode === 'rewrite')
-      return { warnings: [], patch: rewritten(review.addresses, uniqueIp), outcome: 'another' }
+    if (rewrites) {
+      const patch = review.setsStatus ? rewritten(review.addresses, uniqueIp) : []
+      return { warnings: [], patch, outcome: 'another' }
+    }
     return pass(
       'another',
       `edge-ipam: node ${review.name} reports ${report.addresses[0]}, and its unique IP is ${uniqueIp}; ` +
         'join it with that as modules.edged.nodeIP, or readdress it',
     )
   }
-}
-
-/** Labels that people gave the node; those of Kubernetes and its vendors tell of machines, and there are many. */
-function ownLabels(labels: Readonly<Record<string, string>>): Record<string, string> {
-  return Object.fromEntries(Object.entries(labels).filter(([key]) => !/(^|\.)(kubernetes|k8s)\.io\//.test(key)))
 }
 
 /** What the promise resolves with, or undefined when the time is over; what it does goes on. */
