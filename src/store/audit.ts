@@ -101,6 +101,12 @@ export async function databaseTime(db: Executor): Promise<Date> {
   return (await sql<{ now: Date }>`select clock_timestamp() as now`.execute(db)).rows[0]!.now
 }
 
+/** The id of the last row; 0 where there is none. */
+export async function latestAuditId(db: Executor): Promise<number> {
+  const row = await db.selectFrom('audit').select('id').orderBy('id', 'desc').limit(1).executeTakeFirst()
+  return row?.id ?? 0
+}
+
 /** The id of the last row that is so old (ms) at least; 0 where there is none. */
 export async function auditIdBefore(db: Executor, ms: number): Promise<number> {
   const row = await db
