@@ -105,7 +105,8 @@ t.test('what is open says so, all else takes the token', async (t) => {
 t.test('what is unknown is refused by the document, too: every body is closed', async (t) => {
   for (const [name, , operation] of operations()) {
     const schema = operation.requestBody?.content?.['application/json']?.schema
-    if (!schema) continue
+    // What Kubernetes sends has more fields with every release.
+    if (!schema || name === 'POST /hooks/kubernetes/nodes') continue
     t.equal(whole(schema).additionalProperties, false, name)
   }
 })

@@ -57,11 +57,17 @@ export function createMetrics(sources: {
     help: 'Registrations that reported another IP than the unique one.',
     registers,
   })
-  const reviews = new Counter({
+  // Every status of every node is a review, so they are counted as requests are: as numbers, until somebody asks.
+  const reviews = new Map<string, number>()
+  new Counter({
     name: 'edge_ipam_hook_reviews_total',
     help: 'Reviews that the admission hook answered, by what became of them; late, failed and unreadable ones passed unseen.',
     labelNames: ['outcome'],
     registers,
+    collect() {
+      this.reset()
+      for (const [outcome, count] of reviews) this.inc({ outcome }, count)
+    },
   })
   countLock(sources.lock, registers)
   countAdmission(sources.admission, registers)
@@ -105,7 +111,7 @@ export function createMetrics(sources: {
   return {
     registry,
     request: countRequests(registry),
-    review: (outcome) => reviews.inc({ outcome }),
+    review: (outcome) => reviews.set(outcome, (reviews.get(outcome) ?? 0) + 1),
     observer: {
       batch(codes) {
         sizes.observe(codes.length)

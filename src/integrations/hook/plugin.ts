@@ -97,7 +97,6 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
       addresses: review.addresses.flatMap(({ internalIp }) => internalIp ?? []),
       labels: review.labels,
     }
-    const context = { ...services, caller: request.caller ?? hook, requestId: request.id, dryRun: review.dryRun }
     const unknown = isEdge ? policy.unknownNodes : 'ignore'
     const rewrites = policy.mode === 'rewrite'
     const isRemembered = !review.dryRun && !unlabelled
@@ -105,6 +104,7 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
     try {
       seen = isRemembered ? known.recall(report) : undefined
       if (seen === undefined) {
+        const context = { ...services, caller: request.caller ?? hook, requestId: request.id, dryRun: review.dryRun }
         const look = () => observe(context, report, { unknown, rewrites })
         const patience = Math.min(millisecondsOf(timeout) ?? PATIENCE, PATIENCE) * MARGIN
         seen = await within(patience, isRemembered ? known.learn(report, look) : look())
