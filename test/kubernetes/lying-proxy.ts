@@ -56,7 +56,9 @@ export async function startLyingProxy(t: Pick<Test, 'teardown'>, lab: Lab): Prom
       sent.on('response', async (response) => {
         if (!ofNodes || isWatch) {
           answer.writeHead(response.statusCode!, response.headers)
-          response.pipe(answer)
+          // At once, as the kube-apiserver does, and not with the first event.
+        answer.flushHeaders()
+        response.pipe(answer)
           response.on('error', () => answer.destroy())
           const cut = () => answer.destroy()
           if (isWatch) watches.add(cut)
