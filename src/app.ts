@@ -35,7 +35,7 @@ import { FindingOnWire } from './schemas/finding.js'
 import { DiscoveredNetworks, Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
-import { Reclaimed, ReclaimWish } from './schemas/reclaim.js'
+import { Reclaimed } from './schemas/reclaim.js'
 
 /** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
 const timeouts = { headersTimeout: 15_000, requestTimeout: 30_000, connectionsCheckingInterval: 2_000 }
@@ -120,7 +120,6 @@ export async function buildApp(options: AppOptions) {
     TokenWithSecret,
     AuditRow,
     AddressAt,
-    ReclaimWish,
     Reclaimed,
     FindingOnWire,
   ]) {

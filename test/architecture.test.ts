@@ -14,7 +14,7 @@ const files = (readdirSync(src, { recursive: true }) as string[]).filter((file) 
  */
 const arrows: Record<string, readonly string[]> = {
   main: ['process', 'config', 'cli', 'embedded', 'store'],
-  process: ['app', 'config', 'http', 'integrations', 'domain', 'store', 'lock', 'cluster', 'embedded'],
+  process: ['app', 'config', 'http', 'integrations', 'domain', 'store', 'lock', 'cluster', 'embedded', 'core'],
   cli: ['app', 'settings', 'http', 'schemas', 'core'],
   app: ['http', 'integrations', 'schemas', 'core'],
   integrations: ['http', 'domain', 'store', 'lock', 'schemas', 'core'],

@@ -10,7 +10,6 @@ export const ReclaimWish = Type.Object(
     nodeNames: Type.Optional(Type.Array(NodeName, { minItems: 1, maxItems: 1000, uniqueItems: true })),
   },
   {
-    $id: 'ReclaimWish',
     additionalProperties: false,
     description: 'Whose addresses are to be released: all of the kind, those of a pool, or these.',
     examples: [{ kind: 'node_gone', pool: 'default' }],

@@ -57,8 +57,8 @@ export async function startLyingProxy(t: Pick<Test, 'teardown'>, lab: Lab): Prom
         if (!ofNodes || isWatch) {
           answer.writeHead(response.statusCode!, response.headers)
           // At once, as the kube-apiserver does, and not with the first event.
-        answer.flushHeaders()
-        response.pipe(answer)
+          answer.flushHeaders()
+          response.pipe(answer)
           response.on('error', () => answer.destroy())
           const cut = () => answer.destroy()
           if (isWatch) watches.add(cut)
