@@ -17,6 +17,7 @@ import { adminRoutes } from './http/routes/admin.js'
 import { allocationRoutes } from './http/routes/allocations.js'
 import { findingRoutes } from './http/routes/findings.js'
 import { healthRoutes } from './http/routes/health.js'
+import { hostsRoutes } from './http/routes/hosts.js'
 import { networkRoutes } from './http/routes/networks.js'
 import { nodeRoutes } from './http/routes/nodes.js'
 import { poolRoutes } from './http/routes/pools.js'
@@ -54,6 +55,8 @@ export interface AppOptions {
   hook: Pick<HookOptions, 'policy' | 'known'>
   /** When a node counts as gone (ms), and as one that never came (s). */
   reclaim: { grace: number; neverJoinedAfter: number }
+  /** What `GET /v1/hosts` puts after names. */
+  hostsSuffix: string
   /** What it serves; everything, if it is not said. */
   door?: Door
   /** With a certificate, in PEM, it speaks HTTPS. */
@@ -66,7 +69,7 @@ export interface AppOptions {
 
 /** The assembly: every room is registered here, in visible order. It listens nowhere yet. */
 export async function buildApp(options: AppOptions) {
-  const { services, isReady, metrics, hook, reclaim, log, door = 'all', tls, trustedProxies } = options
+  const { services, isReady, metrics, hook, reclaim, hostsSuffix, log, door = 'all', tls, trustedProxies } = options
   const app = fastify({
     ...(log && { loggerInstance: log }),
     // Not in the type: fastify's types make the whole app another one with it, which it is not to any route.
@@ -149,6 +152,7 @@ export async function buildApp(options: AppOptions) {
   await app.register(networkRoutes, { services })
   await app.register(allocationRoutes, { services })
   await app.register(nodeRoutes, { services })
+  await app.register(hostsRoutes, { services, suffix: hostsSuffix })
   await app.register(addressRoutes, { services })
   await app.register(findingRoutes, { services })
   await app.register(adminRoutes, { services })

@@ -48,6 +48,10 @@ export interface Config {
   reclaimShare: number
   /** Seconds. */
   neverJoined: number
+  /** What comes after nodes' names in hosts files; `.` is nothing. */
+  hostsSuffix: string
+  /** Where nodes' names are kept in the cluster. */
+  hostsConfigMap: { namespace: string; name: string } | undefined
   logLevel: string
 }
 
@@ -175,6 +179,11 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
       `EDGE_IPAM_SERVICE_ACCOUNTS=${values.serviceAccounts}: there is no cluster to ask; set EDGE_IPAM_KUBERNETES to the path of a kubeconfig`,
     )
   }
+  if (values.hostsConfigMap !== undefined && clusterOf(values.kubernetes!, env) === 'off') {
+    problems.push(
+      `EDGE_IPAM_HOSTS_CONFIGMAP=${values.hostsConfigMap}: there is no cluster to write to; set EDGE_IPAM_KUBERNETES to the path of a kubeconfig`,
+    )
+  }
   if (problems.length > 0) throw new ConfigError(problems)
   const port = (value: string | undefined) => (value === undefined ? undefined : Number(value))
   return {
@@ -210,8 +219,16 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     reclaimGrace: Number(values.reclaimGrace),
     reclaimShare: Number(values.reclaimShare),
     neverJoined: Number(values.neverJoined),
+    hostsSuffix: values.hostsSuffix!,
+    hostsConfigMap: objectOf(values.hostsConfigMap),
     logLevel: values.logLevel!,
   }
+}
+
+function objectOf(value: string | undefined): Config['hostsConfigMap'] {
+  if (value === undefined) return undefined
+  const [namespace, name] = value.split('/') as [string, string]
+  return { namespace, name }
 }
 
 /** As Pods are told of the cluster that they run in. */

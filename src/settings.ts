@@ -1,6 +1,6 @@
 import { readFileSync } from 'node:fs'
 import { canonicalAddress, parseCidr } from './core/ip.js'
-import { labelProblem } from './core/names.js'
+import { dnsSuffixProblem, labelProblem } from './core/names.js'
 import { cidrRefusal } from './core/pool.js'
 
 export interface Setting {
@@ -190,6 +190,18 @@ export const settings = {
     fallback: '604800',
     check: (value) => whole(value, 1, 31_536_000),
   },
+  hostsSuffix: {
+    variable: 'EDGE_IPAM_HOSTS_SUFFIX',
+    meaning: "what comes after nodes' names in hosts files; . is nothing",
+    // .internal is set aside for private use, and never asked for outside; .local is that of multicast DNS.
+    fallback: 'edge.internal',
+    check: dnsSuffixProblem,
+  },
+  hostsConfigMap: {
+    variable: 'EDGE_IPAM_HOSTS_CONFIGMAP',
+    meaning: "<namespace>/<name> of a ConfigMap in which nodes' names are kept, for CoreDNS's plugin hosts",
+    check: (value) => (OBJECT.test(value) ? null : 'has to be <namespace>/<name>'),
+  },
   logLevel: {
     variable: 'LOG_LEVEL',
     meaning: `one of ${levels.join(', ')}`,
@@ -198,6 +210,7 @@ export const settings = {
   },
 } as const satisfies Record<string, Setting>
 
+const OBJECT = /^[a-z0-9]([-a-z0-9]*[a-z0-9])?\/[a-z0-9]([-a-z0-9.]*[a-z0-9])?$/
 const ACCOUNT = /^([a-z0-9]([-a-z0-9]*[a-z0-9])?)\/([a-z0-9]([-a-z0-9.]*[a-z0-9])?)=(\w+)$/
 const roles = ['admin', 'join', 'cloudcore', 'northbound', 'auditor']
 

@@ -86,6 +86,7 @@ t.test('what the document says of the form of a text refuses nothing that the se
     cidr: fc.tuple(fc.ipV6(), fc.nat(128)).map(([ip, length]) => `${ip}/${length}`),
     'node-name': fc.stringMatching(/^[a-z0-9.-]{1,40}$/),
     'pool-name': fc.stringMatching(/^[a-z0-9-]{1,64}$/),
+    'dns-suffix': fc.oneof(fc.constant('.'), fc.stringMatching(/^[a-z0-9.-]{1,40}$/)),
     glob: fc.stringMatching(/^[-.a-z0-9*?]{1,20}$/),
     cursor: fc.stringMatching(/^[\w-]{1,40}$/),
     label: fc.tuple(fc.string(), fc.string({ unit: 'binary' })).map(([key, value]) => `${key}=${value}`),

@@ -12,6 +12,7 @@ export async function openapiDocument(): Promise<string> {
     metrics: { registry: new Registry(), request: () => {}, review: () => {} },
     hook: {} as AppOptions['hook'],
     reclaim: {} as AppOptions['reclaim'],
+    hostsSuffix: '.',
   })
   await app.ready()
   const document = JSON.stringify(app.swagger(), null, 2)

@@ -29,6 +29,16 @@ export function poolNameProblem(name: string): string | null {
     : 'A pool name has only lower-case letters, digits and hyphens, and starts and ends with a letter or digit.'
 }
 
+/** What is wrong with what comes after names to make them names of DNS: a domain, or `.` for nothing. */
+export function dnsSuffixProblem(suffix: string): string | null {
+  if (suffix === '.') return null
+  const problem = subdomainProblem('A suffix of names', suffix)
+  if (problem !== null) return problem
+  return suffix.split('.').every((part) => part.length <= MAX_DNS_LABEL)
+    ? null
+    : `A suffix of names has at most ${MAX_DNS_LABEL} characters between its dots; shorten it.`
+}
+
 /** What is wrong with a label, by the rules that Kubernetes has: `[prefix/]name` and a value that may be empty. */
 export function labelProblem(key: string, value: string): string | null {
   return labelKeyProblem(key) ?? labelValueProblem(value)

@@ -17,6 +17,12 @@ const forms: Record<string, object> = {
     description: 'A DNS-1123 subdomain that cannot be read as an IP address.',
   },
   'pool-name': { minLength: 1, maxLength: 63, pattern: '^[a-z0-9]([-a-z0-9]*[a-z0-9])?$' },
+  'dns-suffix': {
+    minLength: 1,
+    maxLength: 253,
+    pattern: `^(\\.|${subdomain})$`,
+    description: 'A domain; `.` is none.',
+  },
   glob: { minLength: 1, pattern: '^[-.a-z0-9*?]+$' },
   cursor: { minLength: 1, pattern: '^[A-Za-z0-9_-]+$' },
   label: { minLength: 2, pattern: `^[^=${control}]+=[^${control}]*$`, description: 'A label: `key=value`.' },

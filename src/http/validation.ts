@@ -2,7 +2,7 @@ import { Ajv, type ErrorObject, type Options } from 'ajv'
 import type { FastifySchemaCompiler, FastifySchemaValidationError } from 'fastify'
 import type { FieldError } from '../core/errors.js'
 import { AddressError, parseAddress, parseCidr } from '../core/ip.js'
-import { globProblem, labelProblem, nodeNameProblem, poolNameProblem } from '../core/names.js'
+import { dnsSuffixProblem, globProblem, labelProblem, nodeNameProblem, poolNameProblem } from '../core/names.js'
 import { NO_CURSOR } from './page.js'
 
 /** What is wrong with a text of this format, or null. The words reach the caller as they are. */
@@ -11,6 +11,7 @@ export const formats: Record<string, (text: string) => string | null> = {
   cidr: (text) => problemOf(() => parseCidr(text)),
   'node-name': nodeNameProblem,
   'pool-name': poolNameProblem,
+  'dns-suffix': dnsSuffixProblem,
   glob: globProblem,
   text: textProblem,
   label: (text) => textProblem(text) ?? (/^[^=]+=/.test(text) ? null : 'It has to be key=value.'),

@@ -7,6 +7,7 @@ import { Connection } from '../cluster/connection.js'
 import type { Config } from '../config.js'
 import { Authenticator } from '../domain/authenticator.js'
 import { startEngine } from '../domain/context.js'
+import { HostsPublisher } from '../domain/hosts.js'
 import { KnownNodes } from '../domain/known-nodes.js'
 import { makeFirstPool } from '../domain/pools.js'
 import { sweep } from '../domain/reclaim.js'
@@ -83,6 +84,7 @@ export async function serve(
       policy: { mode: config.hook, unknownNodes: config.unknownNodes, edgeLabel: config.edgeLabel },
       known,
     }
+    const { hostsSuffix, hostsConfigMap } = config
     if (cluster) {
       const rules = {
         edgeLabel: config.edgeLabel,
@@ -92,10 +94,13 @@ export async function serve(
         grace: config.reclaimGrace * 1_000,
         share: config.reclaimShare / 100,
       }
-      stops.push(workForCluster({ ...services, cluster, dryRun: false }, rules, [], log))
+      const names =
+        hostsConfigMap && new HostsPublisher(db, cluster, { configMap: hostsConfigMap, suffix: hostsSuffix })
+      const tasks = names ? [{ name: "keeping nodes' names in a ConfigMap", run: () => names.publish() }] : []
+      stops.push(workForCluster({ ...services, cluster, dryRun: false }, rules, tasks, log))
     }
     const reclaim = { grace: config.reclaimGrace * 1_000, neverJoinedAfter: config.neverJoined }
-    const options = { reclaim, services, metrics, admission, hook, isReady: () => isCurrent(db), log }
+    const options = { reclaim, hostsSuffix, services, metrics, admission, hook, isReady: () => isCurrent(db), log }
     const { urls, close } = await openListeners(config, options, log)
     stops.push(close)
     dataDir?.announce({ url: urls.main })

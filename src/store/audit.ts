@@ -121,3 +121,14 @@ export function nodesChangedAfter(
 ): Promise<{ id: number; node_name: string | null }[]> {
   return db.selectFrom('audit').select(['id', 'node_name']).where('id', '>', id).orderBy('id').limit(limit).execute()
 }
+
+/** So many of the last rows are looked at: those of transactions that ended late come before rows with greater ids. */
+const TAIL = 500
+
+/** Another text whenever the trail has another row. */
+export async function auditTail(db: Executor): Promise<string> {
+  const result = await sql<{ tail: string }>`
+    select concat_ws('/', min(id), max(id), count(*)) as tail
+    from (select id from audit order by id desc limit ${TAIL}) last`.execute(db)
+  return result.rows[0]!.tail
+}

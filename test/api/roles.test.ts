@@ -34,6 +34,7 @@ const table: Record<string, Role[] | 'open'> = {
   'DELETE /v1/nodes/{name}': ['admin'],
   'GET /v1/nodes/{name}/unique-ip': ['admin', 'auditor', 'join', 'cloudcore'],
   'POST /v1/nodes/{name}/registration': ['admin', 'cloudcore'],
+  'GET /v1/hosts': ['admin', 'auditor', 'cloudcore'],
   'GET /v1/addresses/{ip}': ['admin', 'auditor'],
   'GET /v1/addresses/{ip}/history': ['admin', 'auditor'],
   'GET /v1/audit': ['admin', 'auditor'],

@@ -29,6 +29,7 @@ const notRun: [command: RegExp, why: string][] = [
   [/^npm run format$/, 'it writes into the checkout; npm test has the same check'],
   [/^npm run fuzz$/, 'takes two minutes, and Python; .ci/run has it'],
   [/^npm run bench -- /, 'takes minutes, wrk and a calm machine'],
+  [/^kubectl (rollout status|create secret tls) /, 'needs a kubelet, or a certificate of your own'],
   [/^docker /, 'needs a container engine; test/repository/dockerfile.test.ts does what it can without'],
   [
     /^curl -fsSL .*-o join\.sh https:\/\/ipam\.example\.com\/join\.sh && /,
