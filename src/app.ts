@@ -20,6 +20,7 @@ import { healthRoutes } from './http/routes/health.js'
 import { networkRoutes } from './http/routes/networks.js'
 import { nodeRoutes } from './http/routes/nodes.js'
 import { poolRoutes } from './http/routes/pools.js'
+import { readdressRoutes } from './http/routes/readdress.js'
 import { reclaimRoutes } from './http/routes/reclaim.js'
 import type { Services } from './http/services.js'
 import { passedFormats, validatorCompiler } from './http/validation.js'
@@ -35,6 +36,7 @@ import { FindingOnWire } from './schemas/finding.js'
 import { DiscoveredNetworks, Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
+import { Readdress, ReaddressNode } from './schemas/readdress.js'
 import { Reclaimed, ReclaimWish } from './schemas/reclaim.js'
 
 /** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
@@ -123,6 +125,8 @@ export async function buildApp(options: AppOptions) {
     ReclaimWish,
     Reclaimed,
     FindingOnWire,
+    Readdress,
+    ReaddressNode,
   ]) {
     app.addSchema(schema)
   }
@@ -152,6 +156,7 @@ export async function buildApp(options: AppOptions) {
   await app.register(nodeRoutes, { services })
   await app.register(addressRoutes, { services })
   await app.register(findingRoutes, { services })
+  await app.register(readdressRoutes, { services })
   await app.register(adminRoutes, { services })
   await app.register(reclaimRoutes, { services, rules: reclaim })
   await app.register(cloudcore, { services })

@@ -22,6 +22,7 @@ import type { Database, TokenRole } from '../store/schema.js'
 import { workForCluster } from './cluster-work.js'
 import { type Listeners, openListeners } from './listeners.js'
 import { openStore } from './open-store.js'
+import { readdressing } from './readdressing.js'
 import { StartError } from './start-error.js'
 import { type Stop, stopAll } from './stop.js'
 
@@ -91,7 +92,8 @@ export async function serve(
         grace: config.reclaimGrace * 1_000,
         share: config.reclaimShare / 100,
       }
-      stops.push(workForCluster({ ...services, cluster, dryRun: false }, rules, [], log))
+      const tasks = [readdressing(db, cluster, log)]
+      stops.push(workForCluster({ ...services, cluster, dryRun: false }, rules, tasks, log))
     }
     const reclaim = { grace: config.reclaimGrace * 1_000, neverJoinedAfter: config.neverJoined }
     const options = { reclaim, services, metrics, admission, hook, isReady: () => isCurrent(db), log }
