@@ -70,6 +70,10 @@ async function advanceNode(db: Executor, cluster: Connection, row: store.UnderWa
 
 async function stepOf(db: Executor, cluster: Connection, row: store.UnderWayRow): Promise<Ended | undefined> {
   const seen = await askCluster(nodeReport(cluster, row.node_name))
+  if (row.message !== null) {
+    await withRetries(() => store.noteAnswer(db, row))
+    return undefined
+  }
   const step = nextStep(
     {
       nodeName: row.node_name,

@@ -73,6 +73,7 @@ export interface UnderWayRow {
   reports_unique: boolean
   settled: boolean
   late: boolean
+  /** What kept it from going on when it was last looked at. */
   message: string | null
 }
 
@@ -110,6 +111,12 @@ export async function noteJob(db: Executor, key: Key): Promise<void> {
 export async function noteReport(db: Executor, key: Key, reportsUnique: boolean): Promise<void> {
   const reported_since = reportsUnique ? sql<Date>`coalesce(reported_since, clock_timestamp())` : null
   await underWay(db, key).set({ reported_since }).execute()
+}
+
+/** The cluster answers again: while it did not, no time passed for the node, and nobody looked at it. */
+export async function noteAnswer(db: Executor, key: Key): Promise<void> {
+  const job_made_at = sql<Date>`case when job_made_at is not null then clock_timestamp() end`
+  await underWay(db, key).set({ message: null, job_made_at, reported_since: null }).execute()
 }
 
 /** What keeps it from going on, for people. */

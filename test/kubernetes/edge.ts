@@ -41,7 +41,7 @@ export interface Edges {
   readonly made: readonly { name: string; nodeName: string }[]
   /** The jobs that there are, by name, without those that are on their way out. */
   readonly jobs: ReadonlyMap<string, Job>
-  /** How many jobs there were at most at a time. */
+  /** How many jobs there were at most at a time, without those that were there when it was last asked to forget. */
   readonly mostAtOnce: number
   /** Forgets what was counted so far. */
   recount(): void
@@ -67,6 +67,7 @@ export async function startEdges(
   const made: { name: string; nodeName: string }[] = []
   const jobs = new Map<string, Job>()
   let mostAtOnce = 0
+  let before = new Set<string>()
   let waiting: (() => void)[] = []
   const over = new AbortController()
 
@@ -121,7 +122,7 @@ export async function startEdges(
     }
     if (type === 'DELETED' || deletionTimestamp) jobs.delete(name)
     else jobs.set(name, object)
-    mostAtOnce = Math.max(mostAtOnce, jobs.size)
+    mostAtOnce = Math.max(mostAtOnce, [...jobs.keys()].filter((one) => !before.has(one)).length)
     if (type !== 'DELETED' && deletionTimestamp && object.metadata.finalizers?.length) {
       const contentType = 'application/merge-patch+json'
       lab.ask('PATCH', `${jobsPath}/${name}`, { metadata: { finalizers: null } }, { contentType }).catch(() => {})
@@ -147,7 +148,8 @@ export async function startEdges(
     },
     recount() {
       made.length = 0
-      mostAtOnce = jobs.size
+      mostAtOnce = 0
+      before = new Set(jobs.keys())
     },
     release() {
       for (const resolve of waiting) resolve()
