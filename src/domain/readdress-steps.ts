@@ -1,6 +1,7 @@
 import { jobReport, makeJob, removeJob } from '../cluster/config-update-jobs.js'
 import type { Connection } from '../cluster/connection.js'
 import { nodeReport } from '../cluster/node-reports.js'
+import type { Problem } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
 import { jobNameOf, type NodeReport, nextStep, whyLate } from '../core/readdress.js'
 import type { Executor } from '../store/database.js'
@@ -104,8 +105,7 @@ async function stepOf(db: Executor, cluster: Connection, row: store.UnderWayRow)
 async function begin(db: Executor, cluster: Connection, row: store.UnderWayRow): Promise<Ended | undefined> {
   // A node has one job that is kept, not one for each time.
   for (const kept of await withRetries(() => store.keptJobs(db, row.node_name))) {
-    await askCluster(removeJob(cluster, jobNameOf(kept.run_id, kept.position)))
-    await withRetries(() => store.forgetJob(db, kept))
+    if (!(await refusedToRemove(cluster, kept))) await withRetries(() => store.forgetJob(db, kept))
   }
   try {
     const name = jobNameOf(row.run_id, row.position)
@@ -132,12 +132,22 @@ async function withoutJob(
   row: store.UnderWayRow,
   { state, message }: Omit<End, 'jobKept'>,
 ): Promise<End> {
+  const refusal = await refusedToRemove(cluster, row)
+  if (!refusal) return { state, message, jobKept: false }
+  return { state, message: `${message} Its ConfigUpdateJob is still there. ${refusal.detail}`, jobKept: true }
+}
+
+/** Removes a job. @returns why it may not; a missing right to remove keeps no node from being re-addressed */
+async function refusedToRemove(
+  cluster: Connection,
+  { run_id, position }: Pick<store.UnderWayRow, 'run_id' | 'position'>,
+): Promise<Problem | undefined> {
   try {
-    await askCluster(removeJob(cluster, jobNameOf(row.run_id, row.position)))
-    return { state, message, jobKept: false }
+    await askCluster(removeJob(cluster, jobNameOf(run_id, position)))
+    return undefined
   } catch (error) {
-    if (!isRefusal(error)) throw error
-    return { state, message: `${message} Its ConfigUpdateJob is still there. ${error.detail}`, jobKept: true }
+    if (isRefusal(error)) return error
+    throw error
   }
 }
 

@@ -25,6 +25,8 @@ export interface Edge {
   /** modules.edged.nodeIP, or what it would find by itself. */
   address: string
   manner: Manner
+  /** Its next round does not come yet. */
+  asleep: boolean
   /** It reports nothing, and its Node is not Ready. */
   offline: boolean
 }
@@ -72,8 +74,9 @@ export async function startEdges(
   const over = new AbortController()
 
   async function roundOf(edge: Edge): Promise<void> {
+    if (edge.asleep || edge.offline) return
     const { status, body } = await lab.ask('GET', `/api/v1/nodes/${edge.name}`)
-    if (status === 200 && !edge.offline && internalIpOf(body) !== edge.address) await report(edge)
+    if (status === 200 && internalIpOf(body) !== edge.address) await report(edge)
   }
 
   async function report(edge: Edge): Promise<void> {
@@ -156,7 +159,7 @@ export async function startEdges(
       waiting = []
     },
     async join(name, address, manner = 'changes') {
-      const edge: Edge = { name, address, manner, offline: false }
+      const edge: Edge = { name, address, manner, asleep: false, offline: false }
       const answer = await lab.ask('POST', '/api/v1/nodes', {
         metadata: { name, labels: { 'node-role.kubernetes.io/edge': '' } },
         status: { addresses: addressesOf(edge), conditions: [ready(true)] },

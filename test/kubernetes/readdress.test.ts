@@ -90,12 +90,17 @@ t.test('the node is believed, not its job', async (t) => {
 
 t.test('an address that somebody else wrote is not believed: the edge puts its own back', async (t) => {
   const uniqueIp = await unique(service, 'written')
-  await edges.join('written', '192.168.1.10', 'ignores')
-  const run = await begin(service, '/v1/nodes/written/readdress', { settleSeconds: 2, timeoutSeconds: 3 })
-  await eventually('it is under way', async () => (await nodesOf(service, run.id)).written.state === 'running')
+  const edge = await edges.join('written', '192.168.1.10', 'ignores')
+  const run = await begin(service, '/v1/nodes/written/readdress', { settleSeconds: 60, timeoutSeconds: 3 })
+  await eventually('its job is there', () => edges.made.some(({ nodeName }) => nodeName === 'written'))
+  edge.asleep = true
   await lab.ask('PATCH', '/api/v1/nodes/written/status', {
     status: { addresses: [{ type: 'InternalIP', address: uniqueIp }, { $patch: 'replace' }] },
   })
+  const before = await looks()
+  await eventually('it was looked at again and again', async () => (await looks()) >= before + 4)
+  t.equal((await nodesOf(service, run.id)).written.state, 'running', 'and is not done')
+  edge.asleep = false
   t.match(await ended(service, run.id), { state: 'failed', counts: { failed: 1 } })
   t.equal(await edges.reported('written'), '192.168.1.10')
   const { message, job } = (await nodesOf(service, run.id)).written
@@ -106,6 +111,13 @@ t.test('an address that somebody else wrote is not believed: the edge puts its o
     'the job is kept',
   )
 })
+
+/** How often the service has read a Node so far. */
+async function looks(): Promise<number> {
+  const user = 'system:serviceaccount:edge-ipam:edge-ipam'
+  return (await lab.audited()).filter((one) => one.user === user && one.verb === 'get' && one.resource === 'nodes')
+    .length
+}
 
 t.test('one that fails says what to look at; its job is kept until it ends well', async (t) => {
   const uniqueIp = await unique(service, 'no-keadm')
