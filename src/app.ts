@@ -21,6 +21,7 @@ import { hostsRoutes } from './http/routes/hosts.js'
 import { networkRoutes } from './http/routes/networks.js'
 import { nodeRoutes } from './http/routes/nodes.js'
 import { poolRoutes } from './http/routes/pools.js'
+import { readdressRoutes } from './http/routes/readdress.js'
 import { reclaimRoutes } from './http/routes/reclaim.js'
 import type { Services } from './http/services.js'
 import { passedFormats, validatorCompiler } from './http/validation.js'
@@ -36,6 +37,7 @@ import { FindingOnWire } from './schemas/finding.js'
 import { DiscoveredNetworks, Networks } from './schemas/network.js'
 import { Node, NorthboundNode } from './schemas/node.js'
 import { Pool, Reservation, Utilization } from './schemas/pool.js'
+import { Readdress, ReaddressNode } from './schemas/readdress.js'
 import { Reclaimed } from './schemas/reclaim.js'
 
 /** How long (ms) a request may take to arrive, and how often Node looks. Its own look every 30 s would double the time. */
@@ -125,6 +127,8 @@ export async function buildApp(options: AppOptions) {
     AddressAt,
     Reclaimed,
     FindingOnWire,
+    Readdress,
+    ReaddressNode,
   ]) {
     app.addSchema(schema)
   }
@@ -155,6 +159,7 @@ export async function buildApp(options: AppOptions) {
   await app.register(hostsRoutes, { services, suffix: hostsSuffix })
   await app.register(addressRoutes, { services })
   await app.register(findingRoutes, { services })
+  await app.register(readdressRoutes, { services })
   await app.register(adminRoutes, { services })
   await app.register(reclaimRoutes, { services, rules: reclaim })
   await app.register(cloudcore, { services })

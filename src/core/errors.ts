@@ -54,6 +54,11 @@ export const problems = {
     means: 'No token has this id.',
     remedy: 'List the tokens.',
   },
+  readdress_not_found: {
+    title: 'No such run',
+    means: 'No run of re-addressing has this id.',
+    remedy: 'Mend the id; `GET /v1/readdress` lists all there are.',
+  },
   address_not_found: {
     title: 'No such address',
     means: 'The address lies in no pool, and nobody ever had it.',
@@ -164,6 +169,26 @@ export const problems = {
     means: 'The range does not lie inside the pool.',
     remedy: 'Choose another range.',
   },
+  readdress_not_supported: {
+    title: 'The cluster has no ConfigUpdateJobs',
+    means: "The cluster does not know KubeEdge's ConfigUpdateJob, which is there from KubeEdge 1.21 on.",
+    remedy: 'Upgrade KubeEdge, or install its CRDs; or join the node again with its unique IP.',
+  },
+  readdress_not_possible: {
+    title: 'Nodes cannot be re-addressed',
+    means: 'Some of the nodes hold no unique IP, or are not in the cluster.',
+    remedy: 'Leave out those that `errors` lists, or allocate for them and have them join.',
+  },
+  node_not_in_cluster: {
+    title: 'The node is not in the cluster',
+    means: 'The cluster has no Node of this name.',
+    remedy: 'Have it join: it can do so with its unique IP at once.',
+  },
+  node_not_ready: {
+    title: 'The node is not Ready',
+    means: 'The node is not Ready, and KubeEdge changes the configuration of Ready nodes only.',
+    remedy: 'Send it again when the node is back.',
+  },
   rate_limited: {
     title: 'Too many requests',
     means: 'Too many requests without a valid token came from this source.',
@@ -178,6 +203,12 @@ export const problems = {
     title: 'The database cannot be reached',
     means: 'PostgreSQL is away, or more requests wait than can be served in time.',
     remedy: 'Send it again as `Retry-After` says; nothing is lost.',
+  },
+  cluster_unavailable: {
+    title: 'The cluster does not answer',
+    means: 'The kube-apiserver is away, or refuses to answer this service.',
+    remedy:
+      'Send it again as `Retry-After` says; where `detail` says "forbidden", give the service the rights it needs.',
   },
 } as const
 

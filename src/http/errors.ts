@@ -17,6 +17,7 @@ export const statusOf: Record<ProblemCode, number> = {
   reservation_not_found: 404,
   token_not_found: 404,
   address_not_found: 404,
+  readdress_not_found: 404,
   method_not_allowed: 405,
   pool_exists: 409,
   pool_overlap: 409,
@@ -38,9 +39,14 @@ export const statusOf: Record<ProblemCode, number> = {
   cidr_not_usable: 422,
   invalid_range: 422,
   reservation_outside_pool: 422,
+  readdress_not_supported: 422,
+  readdress_not_possible: 422,
+  node_not_in_cluster: 422,
+  node_not_ready: 422,
   rate_limited: 429,
   internal: 500,
   store_unavailable: 503,
+  cluster_unavailable: 503,
 }
 
 /** The problem as RFC 9457 writes it. */

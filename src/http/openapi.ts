@@ -17,6 +17,7 @@ export const openapi: FastifyDynamicSwaggerOptions = {
       { name: 'allocations', description: 'Give a node its unique IP, and take it back' },
       { name: 'cloudcore', description: 'The unique IP by node name' },
       { name: 'nodes', description: 'What is known of the nodes' },
+      { name: 'readdress', description: 'Have nodes report their unique IPs, from the cloud' },
       { name: 'northbound', description: "The console's side: display IPs only" },
       { name: 'pools', description: 'Where addresses come from' },
       { name: 'audit', description: 'What happened' },

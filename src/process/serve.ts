@@ -23,6 +23,7 @@ import type { Database, TokenRole } from '../store/schema.js'
 import { workForCluster } from './cluster-work.js'
 import { type Listeners, openListeners } from './listeners.js'
 import { openStore } from './open-store.js'
+import { readdressing } from './readdressing.js'
 import { StartError } from './start-error.js'
 import { type Stop, stopAll } from './stop.js'
 
@@ -96,7 +97,10 @@ export async function serve(
       }
       const names =
         hostsConfigMap && new HostsPublisher(db, cluster, { configMap: hostsConfigMap, suffix: hostsSuffix })
-      const tasks = names ? [{ name: "keeping nodes' names in a ConfigMap", run: () => names.publish() }] : []
+      const tasks = [
+        readdressing(db, cluster, log),
+        ...(names ? [{ name: "keeping nodes' names in a ConfigMap", run: () => names.publish() }] : []),
+      ]
       stops.push(workForCluster({ ...services, cluster, dryRun: false }, rules, tasks, log))
     }
     const reclaim = { grace: config.reclaimGrace * 1_000, neverJoinedAfter: config.neverJoined }

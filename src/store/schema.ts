@@ -1,6 +1,7 @@
 import type { ColumnType, Generated } from 'kysely'
 import type { FindingKind, Subject } from '../core/finding.js'
 import type { AllocationState } from '../core/lifecycle.js'
+import type { ReaddressNodeState, ReaddressState } from '../core/readdress.js'
 import type { MachineSeen } from '../core/sightings.js'
 
 /** The tables as migrations/ made them. `inet` and `cidr` travel as text; PostgreSQL says what they are. */
@@ -17,6 +18,8 @@ export interface Database {
   findings: FindingsTable
   sightings: SightingsTable
   cluster_look: ClusterLookTable
+  readdress_runs: ReaddressRunsTable
+  readdress_nodes: ReaddressNodesTable
 }
 
 export type Labels = Record<string, string>
@@ -161,4 +164,34 @@ export interface SightingsTable {
 export interface ClusterLookTable {
   one: Generated<boolean>
   at: Date
+}
+
+export interface ReaddressRunsTable {
+  id: string
+  number: Generated<number>
+  state: Generated<ReaddressState>
+  actor: string
+  request_id: Nullable<string>
+  at_once: number
+  stop_after_failures: number
+  timeout_seconds: number
+  settle_seconds: number
+  stopped_by: Nullable<string>
+  created_at: Generated<Date>
+  ended_at: Nullable<Date>
+}
+
+export interface ReaddressNodesTable {
+  run_id: string
+  position: number
+  node_name: string
+  unique_ip: string
+  reported_ip: Nullable<string>
+  state: Generated<ReaddressNodeState>
+  message: Nullable<string>
+  started_at: Nullable<Date>
+  job_made_at: Nullable<Date>
+  job_kept: Generated<boolean>
+  reported_since: Nullable<Date>
+  ended_at: Nullable<Date>
 }
