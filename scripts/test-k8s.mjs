@@ -15,7 +15,7 @@ try {
     EDGE_IPAM_TEST_DNS: await programsOf('dns', say),
   }
   const chosen = args.some((arg) => arg.endsWith('.test.ts')) ? args : [...(await all()), ...args]
-  process.exitCode = await runNode(['scripts/test.mjs', ...chosen], programs)
+  process.exitCode = await runNode(['scripts/test.mjs', '--jobs=4', ...chosen], programs)
 } catch (error) {
   if (!(error instanceof NoControlPlane)) throw error
   process.stderr.write(`${error.message}\n`)

@@ -87,14 +87,14 @@ t.test('a kubeconfig may change: its token, its user, its authority', async (t) 
   await copyFile(second, `${file}.new`)
   await rename(`${file}.new`, file)
   await lab.kubectl(['delete', 'serviceaccount', '-n', 'edge-ipam', 'first'])
-  const token = await lab.tokenOf('monitoring', 'prometheus')
-  const status = await until(async () => {
-    const answer = await service.call('GET', '/v1/pools', undefined, { token })
-    return answer.status === 200 && answer.status
+  const asks = await until(async () => {
+    // Another token each time: an answer about one counts for a while.
+    const token = await lab.tokenOf('monitoring', 'prometheus')
+    const { status } = await service.call('GET', '/v1/pools', undefined, { token })
+    const asked = (await lab.audited()).filter(({ resource, code }) => resource === 'tokenreviews' && code === 201)
+    return status === 200 && asked.at(-1)?.user.endsWith(':second')
   })
-  t.equal(status, 200)
-  const asked = (await lab.audited()).filter(({ resource, code }) => resource === 'tokenreviews' && code === 201)
-  t.strictSame([...new Set(asked.map(({ user }) => user))], ['system:serviceaccount:edge-ipam:second'])
+  t.ok(asks, 'the ServiceAccount that the new kubeconfig names asks now')
 
   await t.test('one that cannot be read is told of, and the last good one stays', async (t) => {
     await writeFile(file, 'clusters: [')
