@@ -20,7 +20,7 @@ t.test('an address that is taken away meanwhile is not set, as far as that can s
   await edges.join('leaves', '192.168.1.10', 'ignores')
   const run = await begin(service, '/v1/nodes/leaves/readdress', quick)
   await eventually('its job is there', () => edges.jobs.size === 1)
-  t.equal((await service.call('DELETE', '/v1/nodes/leaves/allocation')).status, 200)
+  t.equal((await service.call('DELETE', '/v1/nodes/leaves/allocation?force=true')).status, 200)
   t.match(await ended(service, run.id), { state: 'failed' })
   t.match((await nodesOf(service, run.id)).leaves, {
     state: 'failed',
@@ -101,6 +101,8 @@ t.test('a kube-apiserver that goes away holds a run up, and no more', async (t) 
   const edge = await edges.join('held-up', '192.168.1.10', 'ignores')
   const run = await begin(service, '/v1/nodes/held-up/readdress', quick)
   await eventually('its job is there', () => edges.made.length === 1)
+  // With watches open it would take its time.
+  lab.apiserver.signal('SIGKILL')
   await lab.apiserver.stop()
   await eventually('it says what holds it up', async () => {
     const { message } = (await nodesOf(service, run.id))['held-up']
