@@ -1,4 +1,5 @@
 import t from 'tap'
+import { jobReport, makeJob, removeJob } from '../../src/cluster/config-update-jobs.js'
 import { Connection, wordsOf } from '../../src/cluster/connection.js'
 import { tellOfNode } from '../../src/cluster/events.js'
 import { discoverNetworks } from '../../src/cluster/networks.js'
@@ -72,6 +73,14 @@ const names =
     }
   }
 
+/** KubeEdge's jobs: it works when the kube-apiserver does what is asked. */
+const jobs =
+  (work: (connection: Connection) => Promise<unknown>): Aspect =>
+  async (_lab, kubeconfig) =>
+    work(await connect(kubeconfig)).then(() => true as const, wordsOf)
+
+const job = { name: 'readdress-edge-1', nodeName: 'edge-1', uniqueIp: '10.213.0.1', timeoutSeconds: 60 }
+
 const aspects: Record<string, Aspect> = {
   'create tokenreviews': async (lab, kubeconfig) => {
     const ends: (() => unknown)[] = []
@@ -105,6 +114,9 @@ const aspects: Record<string, Aspect> = {
     const event = { nodeName: 'cloud-1', uid: 'one', type: 'Normal' as const, reason: 'Tried', message: 'tried' }
     return tellOfNode(await connect(kubeconfig), event, new Date()).then(() => true as const, wordsOf)
   },
+  'create configupdatejobs': jobs((connection) => makeJob(connection, job)),
+  'get configupdatejobs': jobs((connection) => jobReport(connection, job.name)),
+  'delete configupdatejobs': jobs((connection) => removeJob(connection, job.name)),
   'create configmaps edge-ipam': names(undefined),
   'get configmaps edge-ipam/edge-ipam-hosts': names({ other: 'kept' }),
   'update configmaps edge-ipam/edge-ipam-hosts': names({ other: 'kept' }),
@@ -148,6 +160,8 @@ t.test('what the service may do', async (t) => {
   const lab = await startLab(t)
   const manifests = await built(lab, 'inside', ['names'])
   await apply(lab, manifests)
+  await lab.kubectl(['apply', '-f', new URL('config-update-job.yaml', import.meta.url).pathname])
+  await lab.kubectl(['wait', '--for=condition=Established', 'crd/configupdatejobs.operations.kubeedge.io'])
   await lab.ask('POST', '/api/v1/nodes', { metadata: { name: 'cloud-1' } })
   await lab.ask('POST', '/api/v1/namespaces/kube-system/configmaps', {
     metadata: { name: 'kubeadm-config' },
