@@ -27,6 +27,7 @@ const notRun: [command: RegExp, why: string][] = [
   [/^npm start$/, 'test/repository/start.test.ts runs it, with a port and a folder of its own'],
   [/^npm test( -- .*)?$/, 'it is what runs this'],
   [/^npm run format$/, 'it writes into the checkout; npm test has the same check'],
+  [/^npm run test:k8s$/, 'builds Kubernetes from Go modules; .ci/run has it'],
   [/^npm run fuzz$/, 'takes two minutes, and Python; .ci/run has it'],
   [/^npm run bench -- /, 'takes minutes, wrk and a calm machine'],
   [/^kubectl (rollout status|create secret tls) /, 'needs a kubelet, or a certificate of your own'],
