@@ -96,6 +96,11 @@ t.test('a kubeconfig may change: its token, its user, its authority', async (t) 
   })
   t.ok(asks, 'the ServiceAccount that the new kubeconfig names asks now')
 
+  await t.test('the authority of the kube-apiserver, too, and its certificate', async (t) => {
+    await lab.renewAuthority()
+    const token = await lab.tokenOf('monitoring', 'prometheus')
+    t.equal((await service.call('GET', '/v1/pools', undefined, { token })).status, 200)
+  })
   await t.test('one that cannot be read is told of, and the last good one stays', async (t) => {
     await writeFile(file, 'clusters: [')
     await until(async () => {

@@ -29,6 +29,12 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
   const lab = await startLab(t, {
     flags: ['--feature-gates=MultiCIDRServiceAllocator=true', '--runtime-config=networking.k8s.io/v1beta1=true'],
   })
+  await lab.ask('POST', '/api/v1/namespaces/kube-system/configmaps', {
+    metadata: { name: 'kubeadm-config' },
+    data: {
+      ClusterConfiguration: 'networking:\n  podSubnet: 10.244.0.0/16,fd00:10:244::/56\n  serviceSubnet: 10.96.0.0/16\n',
+    },
+  })
   await joinNode(lab, 'cloud', '172.31.0.4', { edge: false, podCidr: '10.244.0.0/24' })
   const service = await startInCluster(t, lab, {
     env: { EDGE_IPAM_NEVER_JOINED_SECONDS: '2', EDGE_IPAM_LOOK_SECONDS: '1' },
@@ -120,10 +126,19 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
     await hasNot(service, 'stale_reference sensor')
   })
   await t.test('discovered networks are shown as such', async (t) => {
-    const { body } = await service.call('GET', '/v1/networks/discovered')
-    t.strictSame(body.items, [
+    await lab.ask('POST', '/api/v1/nodes', {
+      metadata: { name: 'second' },
+      spec: { podCIDR: '10.244.1.0/24', podCIDRs: ['10.244.1.0/24'] },
+    })
+    const discovered = async () => (await service.call('GET', '/v1/networks/discovered')).body.items
+    await until(async () => (await discovered()).some(({ cidr }: { cidr: string }) => cidr === '10.244.0.0/23'))
+    const items = await discovered()
+    t.strictSame(items, [
       { kind: 'service', cidr: '10.96.0.0/16', source: 'ServiceCIDR' },
-      { kind: 'pod', cidr: '10.244.0.0/24', source: 'Node' },
+      { kind: 'service', cidr: '10.96.0.0/16', source: 'kubeadm' },
+      { kind: 'pod', cidr: '10.244.0.0/16', source: 'kubeadm' },
+      { kind: 'pod', cidr: '10.244.0.0/23', source: 'Node' },
+      { kind: 'pod', cidr: 'fd00:10:244::/56', source: 'kubeadm' },
     ])
   })
   await t.test('each kind has a number in the metrics', async (t) => {

@@ -28,6 +28,8 @@ export interface Lab {
   readonly kubeconfig: string
   /** A kubeconfig for a token, which lies in a file beside it: `${file}.token`. */
   kubeconfigFor(name: string, token: string): Promise<string>
+  /** Another authority, in the same file, and another certificate of the kube-apiserver. Of the old one nothing is left. */
+  renewAuthority(): Promise<void>
   /** A certificate and its key, signed by the authority. */
   certificate(name: string, subject: string, hosts?: readonly string[]): Promise<{ cert: string; key: string }>
   /** Asks the kube-apiserver as the administrator, or as whoever the token is of. */
@@ -75,16 +77,18 @@ export async function startLab(t: Pick<Test, 'teardown'>, { flags = [] }: LabOpt
     await rm(folder, { recursive: true, force: true })
   })
   const at = (name: string) => join(folder, name)
-  openssl(
-    ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'].concat([
-      '-subj',
-      '/CN=lab',
-      '-keyout',
-      at('ca.key'),
-      '-out',
-      at('ca.crt'),
-    ]),
-  )
+  const makeAuthority = () =>
+    openssl(
+      ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:P-256', '-nodes', '-days', '30'].concat([
+        '-subj',
+        `/CN=lab ${randomBytes(4).toString('hex')}`,
+        '-keyout',
+        at('ca.key'),
+        '-out',
+        at('ca.crt'),
+      ]),
+    )
+  makeAuthority()
   openssl(['genrsa', '-out', at('accounts.key'), '2048'])
   const certificate: Lab['certificate'] = async (name, subject, hosts = []) => {
     const [cert, key, csr, extensions] = ['crt', 'key', 'csr', 'ext'].map((end) => at(`${name}.${end}`)) as [
@@ -118,7 +122,8 @@ export async function startLab(t: Pick<Test, 'teardown'>, { flags = [] }: LabOpt
     )
     return { cert, key }
   }
-  const serving = await certificate('apiserver', '/CN=kube-apiserver', ['127.0.0.1', 'localhost'])
+  const serve = () => certificate('apiserver', '/CN=kube-apiserver', ['127.0.0.1', 'localhost'])
+  const serving = await serve()
   const token = randomBytes(16).toString('hex')
   await writeFile(at('tokens.csv'), `${token},administrator,administrator,system:masters\n`)
   await writeFile(
@@ -140,7 +145,7 @@ export async function startLab(t: Pick<Test, 'teardown'>, { flags = [] }: LabOpt
   running.push(etcd)
 
   const url = `https://127.0.0.1:${port}`
-  const ca = await readFile(at('ca.crt'))
+  let ca = await readFile(at('ca.crt'))
   let child: ChildProcess | undefined
   const apiserver: Program = {
     async start() {
@@ -237,6 +242,13 @@ export async function startLab(t: Pick<Test, 'teardown'>, { flags = [] }: LabOpt
     kubeconfig,
     kubeconfigFor,
     certificate,
+    async renewAuthority() {
+      await apiserver.stop()
+      makeAuthority()
+      await serve()
+      ca = await readFile(at('ca.crt'))
+      await apiserver.start()
+    },
     ask,
     apiserver,
     kubectl: (args, input) => {

@@ -30,19 +30,24 @@ async function stateOf(service: Service, nodeName: string): Promise<string | nul
 
 const released = (service: Service, nodeName: string) => until(async () => (await stateOf(service, nodeName)) === null)
 
-const sighting = async (service: Service, nodeName: string) => {
+async function query<Row>(service: Service, text: string, values: unknown[] = []): Promise<Row[]> {
   const db = new pg.Client({ connectionString: service.databaseUrl })
   await db.connect()
   try {
-    const { rows } = await db.query(
-      'select absences, extract(epoch from clock_timestamp() - absent_since) as seconds from sightings where name = $1',
-      [nodeName],
-    )
-    return rows[0] as { absences: number; seconds: string } | undefined
+    return (await db.query(text, values)).rows
   } finally {
     await db.end()
   }
 }
+
+const sighting = async (service: Service, nodeName: string) =>
+  (
+    await query<{ absences: number; seconds: string }>(
+      service,
+      'select absences, extract(epoch from clock_timestamp() - absent_since) as seconds from sightings where name = $1',
+      [nodeName],
+    )
+  )[0]
 
 /** Waits until a node was missing so often and so long that only what is tested here keeps its address. */
 const wouldBeDue = (service: Service, nodeName: string) =>
@@ -167,4 +172,16 @@ t.test('report tells, and releases nothing', async (t) => {
   await wouldBeDue(service, 'n0')
   t.equal(await stateOf(service, 'n0'), 'registered')
   t.ok(service.lines.some((line) => line.includes('EDGE_IPAM_RECLAIM=release would release them')))
+})
+
+t.test('a clock that is set makes nobody gone for longer', async (t) => {
+  const lab = await startLab(t)
+  const service = await startInCluster(t, lab, { env: { ...release, EDGE_IPAM_RECLAIM_GRACE_SECONDS: '3600' } })
+  await fleet(lab, service, names(3))
+  await removeNode(lab, 'n0')
+  await until(async () => (await sighting(service, 'n0'))?.absences)
+  // As if the database's clock had been set a day on: by that alone the hour would be over.
+  await query(service, `update sightings set absent_since = absent_since - interval '1 day' where name = 'n0'`)
+  await wouldBeDue(service, 'n0')
+  t.equal(await stateOf(service, 'n0'), 'registered')
 })
