@@ -2,6 +2,8 @@
 // itself judges by core/, whose answers say more than that a pattern does not match.
 
 const subdomain = '[a-z0-9]([-a-z0-9]*[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]*[a-z0-9])?)*'
+/** As names are in DNS: each of its parts has a largest length. */
+const domain = '[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?(\\.[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?)*'
 /** Control characters, but tab and the ends of lines. */
 const control = '\\u0000-\\u0008\\u000b\\u000c\\u000e-\\u001f\\u007f'
 const labelPart = '[A-Za-z0-9]([-_.A-Za-z0-9]{0,61}[A-Za-z0-9])?'
@@ -20,7 +22,7 @@ const forms: Record<string, object> = {
   'dns-suffix': {
     minLength: 1,
     maxLength: 253,
-    pattern: `^(\\.|${subdomain})$`,
+    pattern: `^(\\.|${domain})$`,
     description: 'A domain; `.` is none.',
   },
   glob: { minLength: 1, pattern: '^[-.a-z0-9*?]+$' },
@@ -44,6 +46,11 @@ export function explainForms(value: unknown): void {
     if (description !== undefined) schema.description ??= description
   }
   if (schema['x-labels'] === true) explainLabels(schema)
+  const exactlyOne = schema['x-exactly-one'] as string[] | undefined
+  if (exactlyOne) {
+    delete schema['x-exactly-one']
+    schema.oneOf = exactlyOne.map((name) => ({ required: [name] }))
+  }
   for (const inside of Object.values(schema)) explainForms(inside)
 }
 

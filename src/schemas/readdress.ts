@@ -50,6 +50,7 @@ export const NewReaddress = Type.Object(
   },
   {
     ...closed,
+    'x-exactly-one': ['nodeNames', 'finding', 'labels'],
     description: 'Exactly one of `nodeNames`, `finding` and `labels` says which nodes.',
     examples: [{ finding: 'address_mismatch', atOnce: 5, stopAfterFailures: 1 }],
   },
