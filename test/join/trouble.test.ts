@@ -1,6 +1,5 @@
-import type { AddressInfo } from 'node:net'
-import { createServer } from 'node:net'
 import t from 'tap'
+import { freePort } from '../support/free-port.js'
 import { CLIENTS, makeDevice, missing, SHELLS, TOKEN } from './device.js'
 import { cut, problem, startTrouble, text } from './trouble.js'
 
@@ -16,15 +15,6 @@ const FINAL = [
   [409, 'pool_exhausted', 11],
   [422, 'address_reserved', 12],
 ] as const
-
-/** A free port of this machine, on which nothing listens (yet). */
-async function freePort(): Promise<number> {
-  const probe = createServer()
-  await new Promise<void>((resolve) => probe.listen(0, '127.0.0.1', resolve))
-  const { port } = probe.address() as AddressInfo
-  await new Promise<void>((resolve) => probe.close(() => resolve()))
-  return port
-}
 
 for (const shell of SHELLS) {
   for (const client of CLIENTS) {

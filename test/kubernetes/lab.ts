@@ -4,12 +4,12 @@ import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { request } from 'node:https'
-import { createServer } from 'node:net'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { promisify } from 'node:util'
 import type { Test } from 'tap'
+import { freePort } from '../support/free-port.js'
 
 // A real control plane of a test file's own: etcd, kube-apiserver and kubectl, on loopback, with TLS and RBAC. There is
 // no controller-manager: what it would make has to be made by the test.
@@ -305,13 +305,4 @@ async function end(child: ChildProcess, signal: NodeJS.Signals): Promise<void> {
 
 function openssl(args: readonly string[]): void {
   execFileSync('openssl', args, { stdio: ['ignore', 'ignore', 'pipe'] })
-}
-
-async function freePort(): Promise<number> {
-  const server = createServer().listen(0, '127.0.0.1')
-  await once(server, 'listening')
-  const { port } = server.address() as { port: number }
-  server.close()
-  await once(server, 'close')
-  return port
 }
