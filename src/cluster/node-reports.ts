@@ -1,5 +1,5 @@
 import type { V1Node } from '@kubernetes/client-node'
-import { AddressError, canonicalAddress } from '../core/ip.js'
+import { addressOf, formatAddress } from '../core/ip.js'
 import type { NodeReport } from '../core/readdress.js'
 import { type Connection, statusOf } from './connection.js'
 
@@ -41,11 +41,7 @@ function toReport({ metadata, status }: V1Node): NodeReport {
 }
 
 /** Kubernetes takes any text as a node's address. */
-function read(address: string): string[] {
-  try {
-    return [canonicalAddress(address)]
-  } catch (error) {
-    if (error instanceof AddressError) return []
-    throw error
-  }
+function read(text: string): string[] {
+  const address = addressOf(text)
+  return address === undefined ? [] : [formatAddress(address)]
 }
