@@ -5,6 +5,7 @@ import type { ReclaimRules } from '../core/reclaim.js'
 import type { Context } from './context.js'
 import { allocatedNow, keepFindings, noteSightings } from './findings.js'
 import { planNow, type Reclaimed, releaseGone } from './gone-nodes.js'
+import { keepDiscovered } from './networks.js'
 
 export interface ReconcileRules extends ReclaimRules {
   /** How long (ms) a node may take to join. */
@@ -34,7 +35,7 @@ export class Reconciler {
 
   constructor(
     private readonly context: Needs,
-    private readonly view: Pick<ClusterView, 'picture' | 'isLive'>,
+    private readonly view: Pick<ClusterView, 'picture' | 'networks' | 'isLive'>,
     private readonly rules: ReconcileRules,
   ) {}
 
@@ -52,6 +53,7 @@ export class Reconciler {
     const memory = await noteSightings(context, cluster.nodes, allocated.held)
     const found = findingsOf(cluster, allocated, memory, rules.patience)
     const { raised, resolved } = await keepFindings(context, [...found, ...also])
+    await keepDiscovered(context.db, cluster.nodes, this.view.networks)
     this.#noteMissing(new Set(cluster.nodes.map(({ name }) => name)), allocated.held)
     return { raised, resolved, ...(await this.#reclaim(signal)) }
   }

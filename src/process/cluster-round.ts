@@ -4,9 +4,8 @@ import { type NodeEvent, tellOfNode } from '../cluster/events.js'
 import { ClusterView } from '../cluster/view.js'
 import type { Finding } from '../core/finding.js'
 import type { Context } from '../domain/context.js'
-import { keepDiscovered } from '../domain/networks.js'
 import { type Looked, type ReconcileRules, Reconciler } from '../domain/reconcile.js'
-import { auditIdBefore } from '../store/audit.js'
+import { auditTail } from '../store/audit.js'
 import type { Troubles } from './troubles.js'
 
 /** After a look there is a pause of so many times as long as it took: however large the cluster, looks are a tenth of the work. */
@@ -35,7 +34,7 @@ export class ClusterRound {
   readonly #reconciler: Reconciler
   readonly #found = new Map<string, readonly Finding[]>()
   #changed = true
-  #auditId = -1
+  #tail = ''
   #nextLook = 0
   #lookedAt = Number.NEGATIVE_INFINITY
 
@@ -76,11 +75,11 @@ export class ClusterRound {
 
   async #look(signal: AbortSignal): Promise<void> {
     if (performance.now() < this.#nextLook) return
-    const auditId = await auditIdBefore(this.context.db, 0)
+    const tail = await auditTail(this.context.db)
     const due = performance.now() - this.#lookedAt >= this.rules.lookEvery
-    if (!this.#changed && auditId === this.#auditId && !due) return
+    if (!this.#changed && tail === this.#tail && !due) return
     this.#changed = false
-    this.#auditId = auditId
+    this.#tail = tail
     const began = performance.now()
     const looked = await this.#reconciler.look([...this.#found.values()].flat(), signal).catch((error) => {
       this.#changed = true
@@ -89,7 +88,6 @@ export class ClusterRound {
     this.#lookedAt = performance.now()
     this.#nextLook = this.#lookedAt + PAUSE * (this.#lookedAt - began)
     if (looked === undefined) return
-    await keepDiscovered(this.context.db, this.#view.picture?.nodes ?? [], this.#view.networks)
     await this.#tell(looked)
   }
 
