@@ -2,6 +2,7 @@ import { allocate64, allocate256 } from './figures/allocate.js'
 import { audit, batch } from './figures/bulk.js'
 import { again, lookup, registration, release } from './figures/by-name.js'
 import { memory, start, stored } from './figures/capacity.js'
+import { cluster, steady } from './figures/cluster.js'
 import { console } from './figures/console.js'
 import { hook } from './figures/hook.js'
 import { overload } from './figures/overload.js'
@@ -30,4 +31,6 @@ export const measurements: readonly Measurement[] = [
   start,
   memory,
   overload,
+  cluster,
+  steady,
 ]

@@ -29,7 +29,7 @@ the bare server, which checks bodies by the same schemas and stores nothing.
 The service is the built program, with everything on: token, schemas, audit, log. Its database is a PostgreSQL with fsync:
 an installed one, started for the run, else the embedded one. After each round the database is asked whether it holds what
 was answered, and whether a large table or index was read from end to end. The load generator is wrk; a bare server that
-waits for it makes a figure void.
+waits for it makes a figure void. The figures of a cluster need the kube-apiserver that \`npm run test:k8s\` builds once.
 
   --only NAME      only this figure (may be repeated); the names are below
   --quick          two rounds of one second, with less prepared: under two minutes, and rough; says what it leaves out

@@ -18,12 +18,7 @@ export class NoControlPlane extends Error {}
  * @throws NoControlPlane
  */
 export async function programsOf(module, say) {
-  const sources = join(root, 'test', 'kubernetes', module)
-  const programs = (await readdir(sources, { withFileTypes: true })).filter((entry) => entry.isDirectory())
-  const names = programs.map(({ name }) => name).sort()
-  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'edge-ipam')
-  const folder = join(cache, `${module}-${await hashOf(sources, names)}`)
-  const missing = () => names.filter((name) => !existsSync(join(folder, name)))
+  const { sources, folder, missing } = await placeOf(module)
   if (missing().length === 0) return folder
   await mkdir(folder, { recursive: true })
   await withPrepareLock(folder, say, async () => {
@@ -34,6 +29,21 @@ export async function programsOf(module, say) {
     for (const name of missing()) await build(go, sources, name, folder, say)
   })
   return folder
+}
+
+/** The same folder, where all of them are built already; else undefined. */
+export async function builtProgramsOf(module) {
+  const { folder, missing } = await placeOf(module)
+  return missing().length === 0 ? folder : undefined
+}
+
+async function placeOf(module) {
+  const sources = join(root, 'test', 'kubernetes', module)
+  const programs = (await readdir(sources, { withFileTypes: true })).filter((entry) => entry.isDirectory())
+  const names = programs.map(({ name }) => name).sort()
+  const cache = join(process.env.XDG_CACHE_HOME || join(homedir(), '.cache'), 'edge-ipam')
+  const folder = join(cache, `${module}-${await hashOf(sources, names)}`)
+  return { sources, folder, missing: () => names.filter((name) => !existsSync(join(folder, name))) }
 }
 
 async function hashOf(sources, names) {

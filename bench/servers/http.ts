@@ -21,7 +21,8 @@ export interface HttpServer {
 
 const START_LIMIT = 60_000
 
-const certificates = fileURLToPath(new URL('../../test/support/tls/', import.meta.url))
+/** Of the hook's listener, and who signed it. */
+export const certificates = fileURLToPath(new URL('../../test/support/tls/', import.meta.url))
 
 /**
  * The service as people run it: the built program, everything on, its log at `info` written to the null device (a file on
@@ -41,6 +42,8 @@ export function startService(
     token?: string | undefined
     /** What is asked is its admission hook, by HTTPS. */
     hook?: boolean | undefined
+    /** Of the cluster that it works for. */
+    kubeconfig?: string | undefined
   },
 ): Promise<HttpServer> {
   const token = options.token ?? randomBytes(24).toString('base64url')
@@ -60,6 +63,7 @@ export function startService(
       EDGE_IPAM_ADMIN_TOKEN: token,
       EDGE_IPAM_POOL: options.pool,
       LOG_LEVEL: 'info',
+      ...(options.kubeconfig !== undefined && { EDGE_IPAM_KUBERNETES: options.kubeconfig }),
       ...(options.redisUrl !== undefined && { REDIS_URL: options.redisUrl }),
     },
   })

@@ -37,6 +37,8 @@ type Job = any
 export interface Edges {
   /** Joins an edge, with an address of its own. */
   join(name: string, address: string, manner?: Manner): Promise<Edge>
+  /** The edge of a Node that is there already. */
+  take(name: string, address: string, manner?: Manner): Edge
   /** Has it go offline, or come back; comes back when its Node says so. */
   offline(edge: Edge, offline: boolean): Promise<void>
   /** Every job that was ever made, in order: its name and its node. */
@@ -72,6 +74,12 @@ export async function startEdges(
   let before = new Set<string>()
   let waiting: (() => void)[] = []
   const over = new AbortController()
+
+  const take: Edges['take'] = (name, address, manner = 'changes') => {
+    const edge: Edge = { name, address, manner, asleep: false, offline: false }
+    edges.set(name, edge)
+    return edge
+  }
 
   async function roundOf(edge: Edge): Promise<void> {
     if (edge.asleep || edge.offline) return
@@ -158,16 +166,15 @@ export async function startEdges(
       for (const resolve of waiting) resolve()
       waiting = []
     },
-    async join(name, address, manner = 'changes') {
-      const edge: Edge = { name, address, manner, asleep: false, offline: false }
+    async join(name, address, manner) {
       const answer = await lab.ask('POST', '/api/v1/nodes', {
         metadata: { name, labels: { 'node-role.kubernetes.io/edge': '' } },
-        status: { addresses: addressesOf(edge), conditions: [ready(true)] },
+        status: { addresses: addressesOf({ name, address }), conditions: [ready(true)] },
       })
       if (answer.status !== 201) throw new Error(JSON.stringify(answer.body))
-      edges.set(name, edge)
-      return edge
+      return take(name, address, manner)
     },
+    take,
     async offline(edge, offline) {
       edge.offline = offline
       await report(edge)
@@ -178,7 +185,7 @@ export async function startEdges(
   }
 }
 
-function addressesOf({ name, address }: Edge) {
+function addressesOf({ name, address }: Pick<Edge, 'name' | 'address'>) {
   return [
     { type: 'InternalIP', address },
     { type: 'Hostname', address: name },

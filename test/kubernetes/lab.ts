@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { once } from 'node:events'
 import { createWriteStream } from 'node:fs'
 import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
-import { request } from 'node:https'
+import { type Agent, request } from 'node:https'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
@@ -47,6 +47,8 @@ export interface AskOptions {
   token?: string
   /** Of a PATCH; strategic merge where it is not said. */
   contentType?: string
+  /** Keeps connections; else each request has its own. */
+  agent?: Agent
 }
 
 export interface Answer {
@@ -178,12 +180,12 @@ export async function startLab(t: Pick<Test, 'teardown'>, { flags = [] }: LabOpt
     signal: (signal) => void child?.kill(signal),
   }
 
-  const ask: Lab['ask'] = (method, path, body, { token: other = token, contentType } = {}) =>
+  const ask: Lab['ask'] = (method, path, body, { token: other = token, contentType, agent } = {}) =>
     new Promise((resolve, reject) => {
       const sent = request(`${url}${path}`, {
         method,
         ca,
-        agent: false,
+        agent: agent ?? false,
         headers: {
           authorization: `Bearer ${other}`,
           ...(body !== undefined && {
