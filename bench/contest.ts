@@ -1,4 +1,5 @@
-import { Absent, type Bench, type Figure, type Measurement, type Outcome } from './measurement.js'
+import type { ContestFigure } from './figure.js'
+import { Absent, type Bench, type Measurement, type Outcome } from './measurement.js'
 import { topFunctions } from './profile.js'
 import { resultOf } from './results.js'
 import { Scope } from './scope.js'
@@ -6,14 +7,6 @@ import { type Contestant, type Standing, takeTurns } from './turns.js'
 
 /** Starts a contestant; what it started ends with the scope. */
 export type Builder = (bench: Bench, scope: Scope, name: string) => Promise<Contestant>
-
-/** A line of the table that compares two contestants of a contest: the ratio of what they did. */
-export interface ContestFigure extends Figure {
-  ours: string
-  against: string
-  /** Default: the rate. */
-  metric?: 'rate' | 'p50' | 'p99'
-}
 
 /** Contestants that are measured in turns, and the figures that come of it. */
 export interface Contest {

@@ -1,18 +1,7 @@
-import type { Result } from './results.js'
+import type { Figure, Result } from './figure.js'
 import type { Scope } from './scope.js'
 import type { Postgres } from './servers/postgres.js'
 import type { BenchRedis } from './servers/redis.js'
-
-/** One line of the table. */
-export interface Figure {
-  name: string
-  /** What it says, for people. */
-  title: string
-  /** In the figure's own unit. */
-  goal?: { atLeast: number } | { atMost: number }
-  /** Why --quick leaves it out (--only measures it all the same). */
-  long?: string | undefined
-}
 
 /** Figures that are measured together. Each measurement starts with fresh processes and databases. */
 export interface Measurement {

@@ -1,5 +1,5 @@
-import { Absent, type Bench, type Figure, type Measurement, type Outcome } from './measurement.js'
-import { isMet, type Result } from './results.js'
+import { type Figure, isMet, type Result } from './figure.js'
+import { Absent, type Bench, type Measurement, type Outcome } from './measurement.js'
 import { Scope } from './scope.js'
 import { spreadOf } from './statistics.js'
 

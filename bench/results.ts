@@ -1,37 +1,6 @@
-import type { ContestFigure } from './contest.js'
-import type { CpuShares } from './cpu.js'
-import type { Figure } from './measurement.js'
-import { middle, type Spread, spreadOf } from './statistics.js'
+import { type ContestFigure, isMet, type Result, type Side } from './figure.js'
+import { middle, spreadOf } from './statistics.js'
 import type { Standing } from './turns.js'
-
-/** One side of a figure: medians over its rounds. */
-export interface Side {
-  contestant: string
-  /** Per second. */
-  rate: number
-  /** Milliseconds. */
-  p50: number
-  p99: number
-  cpu: CpuShares | null
-}
-
-export interface Result {
-  name: string
-  title: string
-  /** What a contest compares; null for a probe. */
-  metric: NonNullable<ContestFigure['metric']> | null
-  /** Empty for a ratio. */
-  unit: string
-  goal: NonNullable<Figure['goal']> | null
-  /** Of the rounds' ratios, or what a probe found; null when the figure is void or was left out. */
-  value: Spread | null
-  met: boolean | null
-  /** Why there is no value. */
-  void: string | null
-  leftOut: string | null
-  ours: Side | null
-  against: Side | null
-}
 
 /** What the rounds of a contest say about one figure; `absent` names the contestants that could not take part, and why. */
 export function resultOf(
@@ -54,11 +23,6 @@ export function resultOf(
     return { ...base, ...sides, value: null, met: null, void: `${figure.against}: ${reason}`, leftOut: null }
   const value = spreadOf(ours.rounds.map((round, index) => round[metric] / against.rounds[index]![metric]))
   return { ...base, ...sides, value, met: isMet(figure.goal, value.median), void: null, leftOut: null }
-}
-
-export function isMet(goal: Figure['goal'], value: number): boolean | null {
-  if (!goal) return null
-  return 'atLeast' in goal ? value >= goal.atLeast : value <= goal.atMost
 }
 
 function sideOf(contestant: string, { rounds }: Standing): Side {

@@ -1,4 +1,4 @@
-import type { Result, Side } from './results.js'
+import type { Result, Side } from './figure.js'
 
 /** The figures, a line each, and below them who used the processors. */
 export function tableOf(results: readonly Result[]): string {
