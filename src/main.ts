@@ -1,5 +1,5 @@
 import { help, settingsHelp } from './cli/help.js'
-import { type Config, ConfigError, readConfig, strangers } from './config.js'
+import { type Config, ConfigError, readConfig, strangers } from './config/config.js'
 import { EmbeddedError } from './embedded/errors.js'
 import { announcement } from './process/announcement.js'
 import { openStore } from './process/open-store.js'

@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
 import t from 'tap'
-import { ConfigError, readConfig, strangers } from '../src/config.js'
+import { ConfigError, readConfig, strangers } from '../src/config/config.js'
 
 const certificate = (name: string) => fileURLToPath(new URL(`./support/tls/${name}`, import.meta.url))
 const tls = { EDGE_IPAM_TLS_CERT_FILE: certificate('first.crt'), EDGE_IPAM_TLS_KEY_FILE: certificate('first.key') }

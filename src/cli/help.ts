@@ -1,4 +1,4 @@
-import { settings } from '../settings.js'
+import { settings } from '../config/settings.js'
 
 /** What `edge-ipam --help` prints. */
 export function help(): string {

@@ -1,7 +1,7 @@
 import { X509Certificate } from 'node:crypto'
 import { readFileSync } from 'node:fs'
 import { resolve } from 'node:path'
-import type { Config } from '../config.js'
+import type { Config } from '../config/config.js'
 import type { Running } from './serve.js'
 
 /** What is printed when the service is ready: for people a few lines, for programs one of JSON. */

@@ -1,6 +1,6 @@
 import { randomUUID } from 'node:crypto'
 import type { Kysely } from 'kysely'
-import type { Config } from '../config.js'
+import type { Config } from '../config/config.js'
 import { type DataDir, openDataDir } from '../embedded/data-dir.js'
 import { type EmbeddedPostgres, startEmbeddedPostgres } from '../embedded/postgres.js'
 import { endConnections, openDatabase } from '../store/database.js'

@@ -2,7 +2,7 @@ import { readFileSync } from 'node:fs'
 import { readFile } from 'node:fs/promises'
 import { createSecureContext, type Server } from 'node:tls'
 import type { FastifyBaseLogger } from 'fastify'
-import { authorityProblem } from '../config.js'
+import { authorityProblem } from '../config/certificates.js'
 
 /** How often (ms) the files are looked at. Their content counts: the times of files behind links tell little. */
 const LOOK_EVERY = 1_000

@@ -1,7 +1,7 @@
 import { Ajv2020 } from 'ajv/dist/2020.js'
 import t from 'tap'
 import { parse } from 'yaml'
-import { settings } from '../../src/settings.js'
+import { settings } from '../../src/config/settings.js'
 import { readText } from './markdown.js'
 
 interface Service {

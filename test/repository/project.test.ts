@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { dirname, join } from 'node:path'
 import t from 'tap'
-import { settings } from '../../src/settings.js'
+import { settings } from '../../src/config/settings.js'
 import { root } from './dockerfile.js'
 import { markdownFiles, readText, repositoryFiles, tableRows } from './markdown.js'
 

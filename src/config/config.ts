@@ -1,7 +1,7 @@
-import { X509Certificate } from 'node:crypto'
 import { existsSync, readFileSync } from 'node:fs'
-import { createSecureContext } from 'node:tls'
-import { listed, readable, type Setting, settings } from './settings.js'
+import { listed } from './checks.js'
+import { contradictions, type Values } from './contradictions.js'
+import { type Setting, settings } from './settings.js'
 
 /** All settings, read once. This file is the only reader of the environment. */
 export interface Config {
@@ -79,89 +79,13 @@ const unsupported = [
   'EDGE_IPAM_KUBEEDGE_TOKEN_FILE',
 ]
 
-/** What is wrong with settings that are right one by one. */
-function contradictions(values: Record<string, string | undefined>): string[] {
-  const problems = [
-    ...pairProblems(values, 'tlsCertFile', 'tlsKeyFile'),
-    ...pairProblems(values, 'webhookCertFile', 'webhookKeyFile'),
-  ]
-  const { webhookPort, webhookCertFile = values.tlsCertFile } = values
-  if (webhookPort !== undefined && webhookCertFile === undefined) {
-    problems.push(
-      `EDGE_IPAM_WEBHOOK_PORT=${webhookPort}: the kube-apiserver calls by HTTPS only; set ` +
-        'EDGE_IPAM_WEBHOOK_TLS_CERT_FILE and EDGE_IPAM_WEBHOOK_TLS_KEY_FILE, or those for every listener',
-    )
-  }
-  if (values.hook === 'rewrite' && values.cloudcore !== 'patched') {
-    problems.push(
-      'EDGE_IPAM_HOOK=rewrite: with a cloudcore that keys its tunnels by the address that the edge reports, rewritten nodes ' +
-        'lose their metrics; where yours asks this service for the key, say so with EDGE_IPAM_CLOUDCORE=patched',
-    )
-  }
-  if (values.webhookClientCaFile !== undefined) {
-    const { webhookClientCaFile: file } = values
-    const problem = readable(file) === null ? authorityProblem(readFileSync(file, 'utf8')) : null
-    if (problem !== null) problems.push(`EDGE_IPAM_WEBHOOK_CLIENT_CA_FILE=${file}: ${problem}`)
-    if (webhookPort === undefined) {
-      problems.push(
-        `EDGE_IPAM_WEBHOOK_CLIENT_CA_FILE=${file}: only the listener of EDGE_IPAM_WEBHOOK_PORT asks for certificates; set that, too`,
-      )
-    }
-  }
-  const taken = new Map<string, string>()
-  for (const key of ['port', 'northboundPort', 'joinPort', 'webhookPort'] as const) {
-    const { variable } = settings[key]
-    const value = values[key]
-    if (value === undefined || Number(value) === 0) continue
-    const other = taken.get(value)
-    if (other !== undefined) problems.push(`${variable}=${value}: is ${other}'s already`)
-    taken.set(value, variable)
-  }
-  return problems
-}
-
-/** What is wrong with the certificates of authorities, in PEM, by which callers are to be known; null: nothing. */
-export function authorityProblem(pem: string): string | null {
-  const certificates = pem.match(/-----BEGIN CERTIFICATE-----[^-]*-----END CERTIFICATE-----/g) ?? []
-  if (certificates.length === 0) return 'has no certificate in PEM'
-  try {
-    for (const one of certificates) new X509Certificate(one)
-    return null
-  } catch (error) {
-    return `has a certificate that cannot be read (${(error as Error).message})`
-  }
-}
-
-/** What is wrong with a certificate and its key, as a pair. */
-function pairProblems(
-  values: Record<string, string | undefined>,
-  cert: 'tlsCertFile' | 'webhookCertFile',
-  key: 'tlsKeyFile' | 'webhookKeyFile',
-): string[] {
-  const [certFile, keyFile] = [values[cert], values[key]]
-  const [certVariable, keyVariable] = [settings[cert].variable, settings[key].variable]
-  if ((certFile === undefined) !== (keyFile === undefined)) {
-    return [`${certVariable} and ${keyVariable}: one is of no use without the other`]
-  }
-  if (certFile === undefined || keyFile === undefined || readable(certFile) || readable(keyFile)) return []
-  try {
-    createSecureContext({ cert: readFileSync(certFile), key: readFileSync(keyFile) })
-    return []
-  } catch (error) {
-    return [
-      `${certVariable}=${certFile} and ${keyVariable}=${keyFile}: have to be a certificate in PEM and the key that belongs ` +
-        `to it, not encrypted (${(error as Error).message})`,
-    ]
-  }
-}
-
 /**
  * Reads the settings. An empty variable counts as one that is not set.
  * @throws ConfigError with every wrong setting
  */
 export function readConfig(env: NodeJS.ProcessEnv): Config {
   const problems: string[] = []
-  const values: Record<string, string | undefined> = {}
+  const values: Values = {}
   for (const [key, setting] of Object.entries(all) as [keyof Config, Setting][]) {
     const value = readSetting(setting, env, problems)
     values[key] = value ?? setting.fallback
@@ -173,17 +97,8 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     if (!['', 'off', 'auto'].includes(env[variable] ?? ''))
       problems.push(`${variable}: this version does not have it; leave it out`)
   }
-  problems.push(...contradictions(values))
-  if (values.serviceAccounts !== undefined && clusterOf(values.kubernetes!, env) === 'off') {
-    problems.push(
-      `EDGE_IPAM_SERVICE_ACCOUNTS=${values.serviceAccounts}: there is no cluster to ask; set EDGE_IPAM_KUBERNETES to the path of a kubeconfig`,
-    )
-  }
-  if (values.hostsConfigMap !== undefined && clusterOf(values.kubernetes!, env) === 'off') {
-    problems.push(
-      `EDGE_IPAM_HOSTS_CONFIGMAP=${values.hostsConfigMap}: there is no cluster to write to; set EDGE_IPAM_KUBERNETES to the path of a kubeconfig`,
-    )
-  }
+  const kubernetes = clusterOf(values.kubernetes!, env)
+  problems.push(...contradictions(values, kubernetes !== 'off'))
   if (problems.length > 0) throw new ConfigError(problems)
   const port = (value: string | undefined) => (value === undefined ? undefined : Number(value))
   return {
@@ -208,7 +123,7 @@ export function readConfig(env: NodeJS.ProcessEnv): Config {
     dataDir: values.dataDir!,
     adminToken: values.adminToken,
     pool: values.pool ?? (values.databaseUrl === undefined ? EMBEDDED_POOL : undefined),
-    kubernetes: clusterOf(values.kubernetes!, env),
+    kubernetes,
     serviceAccounts: new Map(
       values.serviceAccounts === undefined
         ? []
