@@ -109,6 +109,35 @@ export function statusOf(error: unknown): number | undefined {
   return typeof code === 'number' ? code : undefined
 }
 
+/**
+ * Whether the kube-apiserver itself says that there is no such object. A load balancer or a proxy before it may answer 404
+ * of its own, and would have a Node that lives counted as gone.
+ * @param resource as `nodes`
+ */
+export function isNotFound(error: unknown, resource: string): boolean {
+  const said = saidBy(error)
+  return statusOf(error) === 404 && said?.reason === 'NotFound' && said.details?.kind === resource
+}
+
+/** Whether an object is refused because of its size. */
+export function isTooLarge(error: unknown): boolean {
+  if (statusOf(error) === 413) return true
+  return statusOf(error) === 422 && (saidBy(error)?.details?.causes ?? []).some(({ reason }) => reason === TOO_LONG)
+}
+
+const TOO_LONG = 'FieldValueTooLong'
+
+/** The kube-apiserver's own words, where it is what answered. */
+function saidBy(error: unknown): Kubernetes.V1Status | undefined {
+  const { body } = error as { body?: unknown }
+  try {
+    const status = typeof body === 'string' ? JSON.parse(body) : body
+    return status?.kind === 'Status' ? status : undefined
+  } catch {
+    return undefined
+  }
+}
+
 /** What went wrong, in a line. The client's own words hold whole answers. */
 export function wordsOf(error: unknown): string {
   const status = statusOf(error)

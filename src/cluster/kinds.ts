@@ -22,9 +22,9 @@ export function nodes(edgeLabel: string): Kind<WatchedNode> {
       ),
       podCidrs: spec?.podCIDRs ?? (spec?.podCIDR ? [spec.podCIDR] : []),
       machine: {
-        machineId: status?.nodeInfo?.machineID ?? '',
-        systemUuid: status?.nodeInfo?.systemUUID ?? '',
-        bootId: status?.nodeInfo?.bootID ?? '',
+        machineId: plain(status?.nodeInfo?.machineID),
+        systemUuid: plain(status?.nodeInfo?.systemUUID),
+        bootId: plain(status?.nodeInfo?.bootID),
       },
     }),
   }
@@ -47,8 +47,8 @@ export const services: Kind<Reference> = {
   },
 }
 
-/** Who keeps a slice up to date says so; these follow the Pods of a Service's selector. */
-const CONTROLLERS = new Set(['endpointslice-controller.k8s.io', 'endpointslicemirroring-controller.k8s.io'])
+/** It follows the Pods of a Service's selector. (The one that mirrors Endpoints follows what people wrote.) */
+const BY_SELECTOR = 'endpointslice-controller.k8s.io'
 
 /** Those that people filled. */
 export const endpointSlices: Kind<Reference> = {
@@ -57,7 +57,7 @@ export const endpointSlices: Kind<Reference> = {
     connection.api(connection.kubernetes.DiscoveryV1Api).listEndpointSliceForAllNamespaces(page),
   valueOf: ({ metadata, addressType, endpoints }: V1EndpointSlice) => {
     if (addressType === 'FQDN') return undefined
-    if (CONTROLLERS.has(metadata!.labels?.['endpointslice.kubernetes.io/managed-by'] ?? '')) return undefined
+    if (metadata!.labels?.['endpointslice.kubernetes.io/managed-by'] === BY_SELECTOR) return undefined
     const addresses = (endpoints ?? []).flatMap((endpoint) =>
       endpoint.addresses.map((address) => ({ address: canonical(address), nodeName: endpoint.nodeName })),
     )
@@ -69,8 +69,13 @@ export const endpointSlices: Kind<Reference> = {
   },
 }
 
-/** As we write it; what is no address stays as it is. */
+/** As we write it; what is no address stays as it is, but for what cannot be shown. */
 function canonical(text: string): string {
   const address = addressOf(text)
-  return address === undefined ? text : formatAddress(address)
+  return address === undefined ? plain(text) : formatAddress(address)
+}
+
+/** A device may write anything there: a NUL, which PostgreSQL does not take, or a megabyte. */
+function plain(text = ''): string {
+  return text.slice(0, 200).replaceAll(/\p{Cc}/gu, '')
 }

@@ -12,20 +12,20 @@ export interface DiscoveredNetwork {
 /**
  * What the cluster says of its networks, where it says so: ServiceCIDR objects (Kubernetes 1.33, or 1.31 with a gate) and
  * what kubeadm was told. Either may be missing.
- * @param onForbidden told of what is not ours to read, which counts as missing
+ * @param onUnreadable told of what is not ours to read, or cannot be understood, which counts as missing
  * @throws the client's error, where the kube-apiserver cannot be asked
  */
 export async function discoverNetworks(
   connection: Connection,
-  onForbidden: (error: unknown) => void,
+  onUnreadable: (error: unknown) => void,
 ): Promise<DiscoveredNetwork[]> {
   const found: DiscoveredNetwork[] = []
   for (const source of [fromServiceCidrs, fromKubeadm]) {
     try {
       found.push(...(await source(connection)))
     } catch (error) {
-      if (statusOf(error) !== 403) throw error
-      onForbidden(error)
+      if (statusOf(error) !== 403 && !(error instanceof Unreadable)) throw error
+      onUnreadable(error)
     }
   }
   return found
@@ -48,14 +48,25 @@ async function fromKubeadm(connection: Connection): Promise<DiscoveredNetwork[]>
   )
   const text = found?.data?.ClusterConfiguration
   if (text === undefined) return []
-  const { networking } = (loadYaml(text) ?? {}) as { networking?: { podSubnet?: string; serviceSubnet?: string } }
+  const { networking } = readYaml(loadYaml<{ networking?: Record<string, unknown> } | undefined>, text) ?? {}
   // Of two families there are two, with a comma between.
-  const of = (kind: DiscoveredNetwork['kind'], subnets = '') =>
-    subnets
+  const of = (kind: DiscoveredNetwork['kind'], subnets: unknown = '') =>
+    `${subnets}`
       .split(',')
       .filter((cidr) => cidr !== '')
       .map((cidr) => ({ kind, cidr: cidr.trim(), source: 'kubeadm' as const }))
   return [...of('service', networking?.serviceSubnet), ...of('pod', networking?.podSubnet)]
+}
+
+/** What people wrote is not what we read. */
+class Unreadable extends Error {}
+
+function readYaml<Content>(load: (text: string) => Content, text: string): Content {
+  try {
+    return load(text)
+  } catch (error) {
+    throw new Unreadable(`kube-system/kubeadm-config: ${(error as Error).message.split('\n')[0]}`)
+  }
 }
 
 async function unlessAbsent<T>(read: () => Promise<T>): Promise<T | undefined> {

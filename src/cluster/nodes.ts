@@ -1,4 +1,4 @@
-import { type Connection, statusOf } from './connection.js'
+import { type Connection, isNotFound } from './connection.js'
 
 /**
  * Whether the cluster has a Node of this name now, by the kube-apiserver's own word.
@@ -9,6 +9,6 @@ export async function hasNode(connection: Connection, name: string): Promise<boo
     await connection.api(connection.kubernetes.CoreV1Api, { patience: 2_000 }).readNode({ name })
     return true
   } catch (error) {
-    return statusOf(error) === 404 ? false : undefined
+    return isNotFound(error, 'nodes') ? false : undefined
   }
 }

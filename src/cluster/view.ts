@@ -4,8 +4,8 @@ import { endpointSlices, nodes, services, type WatchedNode } from './kinds.js'
 import { type DiscoveredNetwork, discoverNetworks } from './networks.js'
 import { Watched } from './watched.js'
 
-/** How often (ms) it is asked for what seldom changes. */
-const NETWORKS_EVERY = 60_000
+/** How often (ms) it is asked for what seldom changes, and how soon again when it could not be. */
+const NETWORKS_EVERY = { known: 60_000, trouble: 3_000 }
 /** So long (ms) what was known last is good enough, when it is not known what changes. */
 const STALE = 60_000
 
@@ -14,7 +14,8 @@ export class ClusterView {
   readonly #nodes: Watched<WatchedNode>
   readonly #references: Watched<Cluster['references'][number]>[]
   #networks: readonly DiscoveredNetwork[] | undefined
-  readonly #timer: NodeJS.Timeout
+  #timer: NodeJS.Timeout | undefined
+  #stopped = false
 
   /**
    * @param told.onChange something is other than before
@@ -41,11 +42,11 @@ export class ClusterView {
       new Watched(connection, endpointSlices, toldOf('endpointslices')),
     ]
     void this.#discover()
-    this.#timer = setInterval(() => void this.#discover(), NETWORKS_EVERY).unref()
   }
 
   stop(): void {
-    clearInterval(this.#timer)
+    this.#stopped = true
+    clearTimeout(this.#timer)
     for (const watched of [this.#nodes, ...this.#references]) watched.stop()
   }
 
@@ -59,7 +60,7 @@ export class ClusterView {
     if (!known || this.#networks === undefined || this.#nodes.values.size === 0) return undefined
     return {
       nodes: [...this.#nodes.values.values()],
-      serviceCidrs: this.#networks.flatMap(({ kind, cidr }) => (kind === 'service' ? [cidr] : [])),
+      networks: this.#networks,
       references: this.#references.flatMap(({ values }) => [...values.values()]),
     }
   }
@@ -80,6 +81,7 @@ export class ClusterView {
   }
 
   async #discover(): Promise<void> {
+    let again = NETWORKS_EVERY.known
     try {
       let whole = true
       this.#networks = await discoverNetworks(this.connection, (error) => {
@@ -89,7 +91,9 @@ export class ClusterView {
       if (whole) this.told.onEnd('networks')
       this.told.onChange()
     } catch (error) {
+      again = NETWORKS_EVERY.trouble
       this.told.onTrouble('networks', new Error(wordsOf(error)))
     }
+    if (!this.#stopped) this.#timer = setTimeout(() => void this.#discover(), again).unref()
   }
 }

@@ -148,19 +148,21 @@ export class Watched<Value> {
     const watch = new connection.kubernetes.Watch(way as never)
     watch.watch = async (path, query, onEvent, onEnd) => {
       let failed = false
-      const control = await client.watch(
-        path,
-        query,
-        (type, object, event) => {
-          this.#heard = performance.now()
-          const changes = type === 'ADDED' || type === 'MODIFIED'
-          onEvent(type, changes ? this.#slim(object) : object, event)
-        },
-        (error) => {
-          failed ||= Boolean(error)
-          onEnd(error)
-        },
-      )
+      const end = (error: unknown) => {
+        failed ||= Boolean(error)
+        onEnd(error)
+      }
+      const onChange = (type: string, object: KubernetesObject, event: unknown) => {
+        this.#heard = performance.now()
+        const changes = type === 'ADDED' || type === 'MODIFIED'
+        onEvent(type, changes ? this.#slim(object) : object, event)
+      }
+      // It rejects where a file that the kubeconfig names is missing, and the informer, which goes on by itself when a watch
+      // has ended, would leave that unhandled.
+      const control = await client.watch(path, query, onChange, end).catch((error) => {
+        end(error)
+        return new AbortController()
+      })
       if (!failed && isOurs()) {
         this.#pause = PAUSE.first
         if (this.#brokenSince !== undefined) {

@@ -28,7 +28,7 @@ export function findingsOf(cluster: Cluster, allocated: Allocated, memory: Memor
     ...clashes(nodes),
     ...claims(nodes, memory),
     ...suspicions(nodes, allocated.networks, pools, holders),
-    ...overlaps(nodes, cluster.serviceCidrs, pools, holders),
+    ...overlaps(nodes, cluster.networks, pools, holders),
     ...staleReferences(cluster.references, byName, held, holders, allocated.former, memory.sightings.values()),
   ]
 }

@@ -1,12 +1,12 @@
 import { type Finding, listOf } from './finding.js'
 import { addressOf, type Cidr, cidrOf, cidrsOverlap, hostOf } from './ip.js'
-import type { ClusterNode } from './pictures.js'
+import type { Cluster, ClusterNode } from './pictures.js'
 import type { ParsedPool } from './suspicious-addresses.js'
 
 /** Pools that share addresses with the cluster's own networks, as they are now. */
 export function overlaps(
   nodes: readonly ClusterNode[],
-  serviceCidrs: readonly string[],
+  ofCluster: Cluster['networks'],
   pools: readonly ParsedPool[],
   holders: ReadonlyMap<string, string>,
 ): Finding[] {
@@ -14,10 +14,11 @@ export function overlaps(
   const families = new Set(pools.map(({ cidr }) => cidr.family))
   const readable = (text: string) => families.has(text.includes(':') ? 6 : 4)
   const networks: { cidr: Cidr | undefined; what: string }[] = [
-    ...[...serviceCidrs]
-      .filter(readable)
-      .sort()
-      .map((cidr) => ({ what: `the services' ${cidr}`, cidr: cidrOf(cidr) })),
+    // Several sources may tell of one.
+    ...[...new Map(ofCluster.map(({ kind, cidr }) => [`the ${kind}s' ${cidr}`, cidr]))]
+      .filter(([, cidr]) => readable(cidr))
+      .sort(([a], [b]) => (a < b ? -1 : 1))
+      .map(([what, cidr]) => ({ what, cidr: cidrOf(cidr) })),
     ...nodes.flatMap(({ name, podCidrs }) =>
       podCidrs.filter(readable).map((cidr) => ({ what: `${name}'s pods ${cidr}`, cidr: cidrOf(cidr) })),
     ),

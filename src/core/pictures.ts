@@ -27,7 +27,8 @@ export interface Reference {
 /** A whole picture: what could not be read, or was read as empty without being so, is none, and nothing is found in it. */
 export interface Cluster {
   nodes: readonly ClusterNode[]
-  serviceCidrs: readonly string[]
+  /** What the cluster tells of its own networks, but for `podCidrs`. */
+  networks: readonly { kind: 'pod' | 'service'; cidr: string }[]
   references: readonly Reference[]
 }
 

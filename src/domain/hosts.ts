@@ -1,5 +1,5 @@
 import { type ConfigMapName, keepConfigMap } from '../cluster/config-map.js'
-import { type Connection, statusOf } from '../cluster/connection.js'
+import { type Connection, isTooLarge } from '../cluster/connection.js'
 import type { Finding } from '../core/finding.js'
 import { auditTail } from '../store/audit.js'
 import type { Executor } from '../store/database.js'
@@ -61,7 +61,7 @@ export class HostsPublisher {
       return true
     } catch (error) {
       // With what else is in it, it is too large.
-      if ([413, 422].includes(statusOf(error) ?? 0)) return false
+      if (isTooLarge(error)) return false
       throw error
     }
   }

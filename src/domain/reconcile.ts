@@ -14,10 +14,8 @@ export interface ReconcileRules extends ReclaimRules {
   reclaim: 'off' | 'report' | 'release'
 }
 
-export interface Looked {
-  raised: Finding[]
-  resolved: Finding[]
-  /** How many nodes are due to be released, and were not. */
+export interface Swept {
+  /** How many nodes are due, where none is released. */
   due: number
   released: Reclaimed[]
   /** Pools of which more is gone than is believed. */
@@ -42,29 +40,26 @@ export class Reconciler {
   /**
    * One look.
    * @param also what others have found
-   * @returns undefined: the cluster is not known at the moment, and all stays as it was
+   * @returns what is new and what is over; undefined: the cluster is not known at the moment, and all stays as it was
    * @throws Problem store_unavailable
    */
-  async look(also: readonly Finding[], signal: AbortSignal): Promise<Looked | undefined> {
+  async look(also: readonly Finding[]): Promise<{ raised: Finding[]; resolved: Finding[] } | undefined> {
     const { context, rules } = this
     const cluster = this.view.picture
     if (cluster === undefined) return undefined
     const allocated = await allocatedNow(context, cluster.references)
     const memory = await noteSightings(context, cluster.nodes, allocated.held)
     const found = findingsOf(cluster, allocated, memory, rules.patience)
-    const { raised, resolved } = await keepFindings(context, [...found, ...also])
     await keepDiscovered(context.db, cluster.nodes, this.view.networks)
     this.#noteMissing(new Set(cluster.nodes.map(({ name }) => name)), allocated.held)
-    return { raised, resolved, ...(await this.#reclaim(signal)) }
+    return keepFindings(context, [...found, ...also])
   }
 
-  #noteMissing(there: ReadonlySet<string>, held: readonly { nodeName: string }[]): void {
-    const missing = new Set(held.flatMap(({ nodeName }) => (there.has(nodeName) ? [] : [nodeName])))
-    for (const name of this.#missing.keys()) if (!missing.has(name)) this.#missing.delete(name)
-    for (const name of missing) if (!this.#missing.has(name)) this.#missing.set(name, performance.now())
-  }
-
-  async #reclaim(signal: AbortSignal): Promise<Pick<Looked, 'due' | 'released' | 'heldBack'>> {
+  /**
+   * Releases what the last look found to be gone, as far as the rules have it.
+   * @throws Problem store_unavailable
+   */
+  async reclaim(signal: AbortSignal): Promise<Swept> {
     const { context, rules } = this
     if (rules.reclaim === 'off' || this.#missing.size === 0) return { due: 0, released: [], heldBack: [] }
     const { due, heldBack } = await planNow(context, rules)
@@ -73,9 +68,16 @@ export class Reconciler {
       const since = this.#missing.get(nodeName)
       return since !== undefined && performance.now() - since >= rules.grace
     })
-    if (rules.reclaim === 'report' || !this.view.isLive) return { due: proven.length, released: [], heldBack }
+    if (rules.reclaim === 'report') return { due: proven.length, released: [], heldBack }
+    if (!this.view.isLive) return { due: 0, released: [], heldBack }
     const by = { actor: 'system', requestId: `reclaim-${Date.now().toString(36)}` }
     const released = await releaseGone(context, proven, by, signal)
-    return { due: released.filter((one) => !one.released).length, released, heldBack }
+    return { due: 0, released, heldBack }
+  }
+
+  #noteMissing(there: ReadonlySet<string>, held: readonly { nodeName: string }[]): void {
+    const missing = new Set(held.flatMap(({ nodeName }) => (there.has(nodeName) ? [] : [nodeName])))
+    for (const name of this.#missing.keys()) if (!missing.has(name)) this.#missing.delete(name)
+    for (const name of missing) if (!this.#missing.has(name)) this.#missing.set(name, performance.now())
   }
 }

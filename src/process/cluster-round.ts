@@ -1,10 +1,10 @@
 import type { FastifyBaseLogger } from 'fastify'
-import { wordsOf } from '../cluster/connection.js'
+import { statusOf, wordsOf } from '../cluster/connection.js'
 import { type NodeEvent, tellOfNode } from '../cluster/events.js'
 import { ClusterView } from '../cluster/view.js'
-import type { Finding } from '../core/finding.js'
+import { type Finding, listOf } from '../core/finding.js'
 import type { Context } from '../domain/context.js'
-import { type Looked, type ReconcileRules, Reconciler } from '../domain/reconcile.js'
+import { type ReconcileRules, Reconciler, type Swept } from '../domain/reconcile.js'
 import { auditTail } from '../store/audit.js'
 import type { Troubles } from './troubles.js'
 
@@ -81,23 +81,28 @@ export class ClusterRound {
     this.#changed = false
     this.#tail = tail
     const began = performance.now()
-    const looked = await this.#reconciler.look([...this.#found.values()].flat(), signal).catch((error) => {
+    const looked = await this.#reconciler.look([...this.#found.values()].flat()).catch((error) => {
       this.#changed = true
       throw error
     })
     this.#lookedAt = performance.now()
     this.#nextLook = this.#lookedAt + PAUSE * (this.#lookedAt - began)
     if (looked === undefined) return
-    await this.#tell(looked)
+    await this.#tellFindings(looked, signal)
+    if (!signal.aborted) this.#tellReleases(await this.#reconciler.reclaim(signal))
   }
 
-  async #tell({ raised, resolved, released, due, heldBack }: Looked): Promise<void> {
-    if (raised.length + resolved.length > 0) {
-      this.log.info({ raised: raised.length, resolved: resolved.length }, 'findings changed')
+  #tellReleases({ released, due, heldBack }: Swept): void {
+    const kept = released.filter((one) => !one.released)
+    for (const { nodeName, released: isReleased } of released) {
+      if (isReleased) this.log.info({ nodeName }, 'released: the node is gone from the cluster')
     }
-    for (const one of released) {
-      if (one.released) this.log.info({ nodeName: one.nodeName }, 'released: the node is gone from the cluster')
-      else this.log.warn({ nodeName: one.nodeName, cause: one.reason }, 'not released, though it was missing')
+    const missed = 'not released, though it was missing'
+    const reasons = new Set(kept.map(({ reason }) => reason))
+    if (kept.length === 0) this.troubles.over(missed)
+    else {
+      const nodes = listOf(kept.map(({ nodeName }) => nodeName))
+      this.troubles.met(missed, new Error(`${nodes}: ${[...reasons].join(' ')}`))
     }
     const what = 'more nodes are gone than is believed; POST /v1/reclaim releases them'
     if (heldBack.length > 0) this.troubles.met(what, new Error(JSON.stringify(heldBack)))
@@ -105,12 +110,36 @@ export class ClusterRound {
     const left = 'nodes are gone, and EDGE_IPAM_RECLAIM=release would release them'
     if (due > 0) this.troubles.met(left, new Error(`${due}`))
     else this.troubles.over(left)
+  }
+
+  async #tellFindings(
+    { raised, resolved }: Record<'raised' | 'resolved', Finding[]>,
+    signal: AbortSignal,
+  ): Promise<void> {
+    if (raised.length + resolved.length === 0) return
+    this.log.info({ raised: raised.length, resolved: resolved.length }, 'findings changed')
     const events = [
       ...raised.map((finding) => this.#eventOf(finding, 'Warning', '')),
       ...resolved.map((finding) => this.#eventOf(finding, 'Normal', 'Resolved')),
     ].flatMap((event) => event ?? [])
+    const left = events.length - MOST_EVENTS
+    if (left > 0) this.log.warn({ left }, 'too many Events at once: GET /v1/findings has what these would tell')
     for (const event of events.slice(0, MOST_EVENTS)) {
-      await this.#try('an Event could not be written', () => tellOfNode(this.context.cluster, event, new Date()))
+      // Where there is no answer at all, the next would wait for one as long.
+      if (signal.aborted || !(await this.#write(event))) return
+    }
+  }
+
+  /** @returns whether the kube-apiserver answered */
+  async #write(event: NodeEvent): Promise<boolean> {
+    const what = 'an Event could not be written'
+    try {
+      await tellOfNode(this.context.cluster, event, new Date())
+      this.troubles.over(what)
+      return true
+    } catch (error) {
+      this.troubles.met(what, new Error(wordsOf(error)))
+      return statusOf(error) !== undefined
     }
   }
 

@@ -1,3 +1,4 @@
+import { setTimeout as pause } from 'node:timers/promises'
 import type { FastifyBaseLogger } from 'fastify'
 import { Lead } from '../domain/lead.js'
 import { type ClusterContext, ClusterRound, type ClusterRules, type Task } from './cluster-round.js'
@@ -6,6 +7,8 @@ import { Troubles } from './troubles.js'
 
 /** How often (ms) it is asked whether there is something to do. */
 const ROUND = 1_000
+/** So long (ms) the end waits for what is under way: a kube-apiserver that does not answer may hold it for longer. */
+const LAST = 3_000
 
 /** Does what one replica does for all of them, as long as this is the one. */
 export function workForCluster(
@@ -39,8 +42,8 @@ export function workForCluster(
   return async () => {
     clearInterval(timer)
     over.abort()
-    await running
     work?.stop()
+    await Promise.race([running, pause(LAST, undefined, { ref: false })])
     await lead.stop()
   }
 }

@@ -36,7 +36,7 @@ interface Pictures {
 
 function found({ cluster, allocated, sightings = new Map() }: Pictures) {
   return findingsOf(
-    { nodes: [], serviceCidrs: [], references: [], ...cluster },
+    { nodes: [], networks: [], references: [], ...cluster },
     { pools: [{ name: 'edge', cidr: '10.77.0.0/24' }], held: [], networks: [], former: [], ...allocated },
     { now, sightings },
     patience,
@@ -152,7 +152,14 @@ const cases: Record<string, [Pictures, string[]]> = {
     { cluster: { nodes: [server('a', [], ['10.77.0.128/25'])] } },
     ['network_overlap/Pool//edge'],
   ],
-  'a pool that overlaps the services': [{ cluster: { serviceCidrs: ['10.0.0.0/8'] } }, ['network_overlap/Pool//edge']],
+  'a pool that overlaps the services': [
+    { cluster: { networks: [{ kind: 'service', cidr: '10.0.0.0/8' }] } },
+    ['network_overlap/Pool//edge'],
+  ],
+  'a pool that overlaps the pods of all nodes': [
+    { cluster: { networks: [{ kind: 'pod', cidr: '10.0.0.0/8' }] } },
+    ['network_overlap/Pool//edge'],
+  ],
   'a pool that a server has an address in': [
     { cluster: { nodes: [server('a', ['10.77.0.9'])] } },
     ['network_overlap/Pool//edge'],
@@ -169,7 +176,11 @@ const cases: Record<string, [Pictures, string[]]> = {
     {
       cluster: {
         nodes: [edge('a', ['', 'host.example', '10.77.0.1/24'], ['10.0.0.1/8', 'x'])],
-        serviceCidrs: ['y', '10.77.0.0/16'],
+        networks: [
+          { kind: 'service', cidr: 'y' },
+          { kind: 'service', cidr: '10.77.0.0/16' },
+          { kind: 'service', cidr: '10.77.0.0/16' },
+        ],
       },
     },
     ['network_overlap/Pool//edge', 'unknown_node/Node//a'],
@@ -321,7 +332,9 @@ const pictures = fc.record({
       }),
       { selector: (node) => node.name },
     ),
-    serviceCidrs: fc.array(cidr, { maxLength: 2 }),
+    networks: fc.array(fc.record({ kind: fc.constantFrom('pod' as const, 'service' as const), cidr }), {
+      maxLength: 2,
+    }),
     references: fc.array(
       fc.record({
         subject,
@@ -375,7 +388,7 @@ t.test('whatever the pictures are, each finding is there once, and the order of 
       const backwards = found({
         cluster: {
           nodes: one.cluster.nodes.toReversed(),
-          serviceCidrs: one.cluster.serviceCidrs.toReversed(),
+          networks: one.cluster.networks.toReversed(),
           references: one.cluster.references.toReversed(),
         },
         allocated: {
@@ -411,7 +424,7 @@ t.test('where every edge node has its unique IP and is registered, nothing is fo
         subject: { ...service, name: node.name },
         addresses: [{ address: node.internalIps[0]!, nodeName: node.name }],
       }))
-      const cluster = { nodes, serviceCidrs: ['10.96.0.0/12'], references }
+      const cluster = { nodes, networks: [{ kind: 'service' as const, cidr: '10.96.0.0/12' }], references }
       return found({ cluster, allocated: { held } }).length === 0
     }),
   )
