@@ -95,7 +95,8 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
   })
   await t.test('network_overlap', async () => {
     for (const [name, cidr] of [
-      ['like-pods', '10.244.0.0/16'],
+      ['like-all-pods', '10.244.128.0/24'],
+      ['like-pods-of-a-node', '10.244.0.0/28'],
       ['like-services', '10.96.0.0/20'],
       ['like-nodes', '172.31.0.0/24'],
     ]) {
@@ -117,13 +118,29 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
       endpoints: [{ addresses: [unique] }],
       ports: [],
     })
+    // What the mirroring of a Service's Endpoints makes, which people wrote.
+    await lab.ask('POST', '/apis/discovery.k8s.io/v1/namespaces/default/endpointslices', {
+      metadata: {
+        name: 'mirrored',
+        labels: { 'endpointslice.kubernetes.io/managed-by': 'endpointslicemirroring-controller.k8s.io' },
+      },
+      addressType: 'IPv4',
+      endpoints: [{ addresses: [unique] }],
+      ports: [],
+    })
     await removeNode(lab, 'late')
     await service.call('DELETE', '/v1/nodes/late?force=true')
     await has(service, 'stale_reference camera')
     await has(service, 'stale_reference sensor')
-    await lab.kubectl(['delete', 'service/camera', 'endpointslice/sensor'])
-    await hasNot(service, 'stale_reference camera')
-    await hasNot(service, 'stale_reference sensor')
+    await has(service, 'stale_reference mirrored')
+    await lab.kubectl(['delete', 'service/camera', 'endpointslice/sensor', 'endpointslice/mirrored'])
+    for (const name of ['camera', 'sensor', 'mirrored']) await hasNot(service, `stale_reference ${name}`)
+  })
+  await t.test('what a device writes of itself cannot stop it', async () => {
+    await reportNode(lab, 'c', '192.168.1.10\u0000', 'a machine\u0000')
+    await has(service, 'address_mismatch c')
+    await reportNode(lab, 'c', await allocate('c'), 'a machine\u0000')
+    await hasNot(service, 'address_mismatch c')
   })
   await t.test('discovered networks are shown as such', async (t) => {
     await lab.ask('POST', '/api/v1/nodes', {
@@ -140,6 +157,14 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
       { kind: 'pod', cidr: '10.244.0.0/23', source: 'Node' },
       { kind: 'pod', cidr: 'fd00:10:244::/56', source: 'kubeadm' },
     ])
+  })
+  await t.test('a file of kubeadm that is no YAML is told of, and the others count on', async () => {
+    await lab.ask('PATCH', '/api/v1/namespaces/kube-system/configmaps/kubeadm-config', {
+      data: { ClusterConfiguration: 'networking: {' },
+    })
+    const other = await startInCluster(t, lab, { env: { EDGE_IPAM_LOOK_SECONDS: '1' } })
+    await until(async () => other.lines.some((line) => line.includes('kube-system/kubeadm-config')))
+    await has(other, 'unknown_node a')
   })
   await t.test('each kind has a number in the metrics', async (t) => {
     const { text } = await service.call('GET', '/metrics')

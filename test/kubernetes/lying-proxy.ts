@@ -13,8 +13,16 @@ export interface LyingProxy {
   hide: (name: string) => boolean
   /** Before it answers a list (ms). */
   delay: number
+  /** Lists of Nodes break off in the middle: a page tells of another one, which cannot be had. */
+  breaksOff: boolean
+  /** It answers for what it has before it: 404 of its own for a single Node. */
+  knowsNobody: boolean
+  /** What is written is not answered. */
+  hangs: boolean
   /** A watch is answered with 410 Gone, and those that stand are cut. */
   expire(): void
+  /** Watches that stand end, as they do after some minutes. @returns how many there were */
+  endWatches(): number
   /** How many lists of Nodes were answered. */
   lists: number
 }
@@ -24,14 +32,22 @@ export async function startLyingProxy(t: Pick<Test, 'teardown'>, lab: Lab): Prom
   const serving = await lab.certificate('proxy', '/CN=proxy', ['127.0.0.1'])
   const ca = await readFile(lab.authority)
   let expired = false
-  const watches = new Set<() => void>()
+  const watches = new Map<() => void, () => void>()
   const proxy: LyingProxy = {
     kubeconfig: `${lab.folder}/proxied.kubeconfig`,
     hide: () => false,
     delay: 0,
+    breaksOff: false,
+    knowsNobody: false,
+    hangs: false,
     expire: () => {
       expired = true
-      for (const cut of watches) cut()
+      for (const cut of watches.keys()) cut()
+    },
+    endWatches: () => {
+      const ending = [...watches.values()]
+      for (const end of ending) end()
+      return ending.length
     },
     lists: 0,
   }
@@ -44,6 +60,16 @@ export async function startLyingProxy(t: Pick<Test, 'teardown'>, lab: Lab): Prom
       if (ofNodes && isWatch && expired) {
         expired = false
         answer.writeHead(410, { 'content-type': 'application/json' }).end('{"kind":"Status","code":410}')
+        return
+      }
+      if (proxy.hangs && incoming.method !== 'GET') return
+      if (proxy.knowsNobody && /^\/api\/v1\/nodes\/./.test(url.pathname)) {
+        answer.writeHead(404, { 'content-type': 'text/plain' }).end('default backend - 404')
+        return
+      }
+      if (ofNodes && url.searchParams.get('continue') === 'broken') {
+        proxy.lists++
+        answer.writeHead(500, { 'content-type': 'application/json' }).end('{"kind":"Status","code":500}')
         return
       }
       const sent = request(url, {
@@ -61,7 +87,7 @@ export async function startLyingProxy(t: Pick<Test, 'teardown'>, lab: Lab): Prom
           response.pipe(answer)
           response.on('error', () => answer.destroy())
           const cut = () => answer.destroy()
-          if (isWatch) watches.add(cut)
+          if (isWatch) watches.set(cut, () => answer.end())
           answer.on('close', () => {
             watches.delete(cut)
             sent.destroy()
@@ -74,6 +100,10 @@ export async function startLyingProxy(t: Pick<Test, 'teardown'>, lab: Lab): Prom
         list.items = (list.items ?? []).filter(
           (node: { metadata: { name: string } }) => !proxy.hide(node.metadata.name),
         )
+        if (proxy.breaksOff) {
+          list.items.length = Math.ceil(list.items.length / 2)
+          list.metadata.continue = 'broken'
+        }
         await new Promise((resolve) => setTimeout(resolve, proxy.delay))
         proxy.lists++
         answer.writeHead(response.statusCode!, { 'content-type': 'application/json' }).end(JSON.stringify(list))

@@ -1,3 +1,4 @@
+import { rename } from 'node:fs/promises'
 import pg from 'pg'
 import t from 'tap'
 import type { Service } from '../support/service.js'
@@ -55,6 +56,15 @@ const wouldBeDue = (service: Service, nodeName: string) =>
     const seen = await sighting(service, nodeName)
     return seen !== undefined && seen.absences >= 5 && Number(seen.seconds) > 5
   })
+
+/** Waits until whoever works for the cluster has said so again, so often: between two times it looks several times. */
+async function renewed(service: Service, times: number): Promise<void> {
+  const ends = async () => (await query<{ until: Date }>(service, 'select until from leases'))[0]?.until.getTime()
+  for (let count = 0; count < times; count++) {
+    const before = await ends()
+    await until(async () => (await ends()) !== before)
+  }
+}
 
 t.test('a node that is gone gives its address back', async (t) => {
   const lab = await startLab(t)
@@ -141,18 +151,31 @@ t.test('an apiserver that lists too little', async (t) => {
     t.equal(await stateOf(service, 'n7'), 'registered')
     t.ok(service.lines.some((line) => line.includes('not released, though it was missing')))
   })
-  await t.test('lists nothing: nobody is missed in it', async (t) => {
-    const before = (await sighting(service, 'n8'))?.absences ?? 0
-    proxy.hide = () => true
-    const { lists } = proxy
-    proxy.expire()
-    await until(async () => proxy.lists > lists)
-    await until(async () => {
-      const { body } = await service.call('GET', '/v1/findings')
-      return body
+  for (const [what, lie] of [
+    ['lists nothing', { hide: () => true }],
+    ['breaks off in the middle of a list', { breaksOff: true }],
+  ] as const) {
+    await t.test(`${what}: nobody is missed in it`, async (t) => {
+      const missed = () => query(service, 'select name from sightings where absences > 0')
+      const before = await missed()
+      Object.assign(proxy, lie)
+      const { lists } = proxy
+      proxy.expire()
+      await until(async () => proxy.lists > lists)
+      await renewed(service, 2)
+      t.strictSame(await missed(), before)
+      t.equal(await stateOf(service, 'n8'), 'registered')
+      Object.assign(proxy, { hide: (name: string) => name === 'n7', breaksOff: false })
     })
-    t.equal((await sighting(service, 'n8'))?.absences ?? 0, before)
-    t.equal(await stateOf(service, 'n8'), 'registered')
+  }
+  await t.test('does not know a node that it has, by an answer that is not its own: it is not believed', async (t) => {
+    proxy.knowsNobody = true
+    const asked = await service.call('DELETE', '/v1/nodes/n9/allocation')
+    t.match(asked, { status: 409 })
+    const { body } = await service.call('POST', '/v1/reclaim', { kind: 'node_gone', nodeNames: ['n7'] })
+    t.match(body.items, [{ nodeName: 'n7', released: false }])
+    t.strictSame(await Promise.all(['n7', 'n9'].map((name) => stateOf(service, name))), ['registered', 'registered'])
+    proxy.knowsNobody = false
   })
   await t.test('is slow, and forgets what it told (410): all is as it was before', async (t) => {
     proxy.hide = () => false
@@ -161,6 +184,22 @@ t.test('an apiserver that lists too little', async (t) => {
     await until(async () => (await sighting(service, 'n7'))?.absences === 0)
     const { body } = await service.call('GET', '/v1/findings')
     t.strictSame(body.items, [])
+    proxy.delay = 0
+  })
+  await t.test('ends its watches while a file of the kubeconfig is missing: they go on when it is back', async (t) => {
+    await rename(lab.authority, `${lab.authority}.away`)
+    t.ok(proxy.endWatches() > 0)
+    await until(async () => service.lines.some((line) => /cannot be read.*ENOENT|ENOENT.*cannot be read/.test(line)))
+    t.equal((await service.call('GET', '/livez')).status, 200)
+    await rename(`${lab.authority}.away`, lab.authority)
+    await removeNode(lab, 'n10')
+    await released(service, 'n10')
+  })
+  await t.test('answers no more: the service ends all the same', async (t) => {
+    proxy.hangs = true
+    await Promise.all(names(50).map((name) => joinNode(lab, `stranger-${name}`, '192.168.1.10')))
+    await until(async () => (await service.call('GET', '/v1/findings?kind=unknown_node')).body.items.length > 20)
+    t.equal(await service.stop(), 0)
   })
 })
 
