@@ -1,4 +1,4 @@
-import type { V1EndpointSlice, V1Node, V1Service } from '@kubernetes/client-node'
+import type { V1EndpointSlice, V1Node, V1ObjectMeta, V1Service } from '@kubernetes/client-node'
 import { addressOf, formatAddress } from '../core/ip.js'
 import type { ClusterNode, Reference } from '../core/pictures.js'
 import type { Kind } from './watched.js'
@@ -42,6 +42,7 @@ export const services: Kind<Reference> = {
     if (named.length === 0) return undefined
     return {
       subject: { kind: 'Service', namespace: metadata!.namespace!, name: metadata!.name! },
+      writtenAt: writtenAt(metadata!),
       addresses: named.map((address) => ({ address: canonical(address), nodeName: undefined })),
     }
   },
@@ -64,9 +65,16 @@ export const endpointSlices: Kind<Reference> = {
     if (addresses.length === 0) return undefined
     return {
       subject: { kind: 'EndpointSlice', namespace: metadata!.namespace!, name: metadata!.name! },
+      writtenAt: writtenAt(metadata!),
       addresses,
     }
   },
+}
+
+/** By the kube-apiserver's clock, which tells whole seconds: the end of that one, in milliseconds since 1970. */
+function writtenAt({ creationTimestamp, managedFields = [] }: V1ObjectMeta): number {
+  const times = [creationTimestamp, ...managedFields.map(({ time }) => time)]
+  return Math.max(...times.map((time) => Number(time ?? 0))) + 999
 }
 
 /** As we write it; what is no address stays as it is, but for what cannot be shown. */

@@ -17,6 +17,8 @@ export interface ClusterNode {
 /** Something that names addresses: a Service, by external IP or load balancer, or an EndpointSlice that no selector fills. */
 export interface Reference {
   subject: Subject
+  /** When it was last written, in milliseconds since 1970. */
+  writtenAt: number
   addresses: readonly {
     address: string
     /** The node that it is said to be of, where that is said. */
@@ -41,13 +43,21 @@ export interface Held {
   age: number
 }
 
+/** That a node held an address: from then until then (milliseconds since 1970), or until now. */
+export interface Holding {
+  address: string
+  nodeName: string
+  from: number
+  until: number | null
+}
+
 export interface Allocated {
   pools: readonly { name: string; cidr: string }[]
   held: readonly Held[]
   /** Networks that are declared, as `docker`. */
   networks: readonly { kind: string; cidr: string }[]
   /** Who held addresses before, or does now; those that something in the cluster names are enough. */
-  former: readonly { address: string; nodeName: string }[]
+  former: readonly Holding[]
 }
 
 /** What was seen of the nodes before, and now. */

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { Allocated, Held } from '../core/pictures.js'
+import type { Held, Holding } from '../core/pictures.js'
 import type { Executor } from './database.js'
 
 /** Every address that a node holds now. */
@@ -17,10 +17,15 @@ export function allCidrs(db: Executor): Promise<{ name: string; cidr: string }[]
   return db.selectFrom('pools').select(['name', 'cidr']).execute()
 }
 
-/** Who was given any of these addresses, ever. Canonical. */
-export async function everHeld(db: Executor, addresses: readonly string[]): Promise<Allocated['former'][number][]> {
-  const { rows } = await sql<Allocated['former'][number]>`
-    select distinct host(address) as address, node_name as "nodeName" from audit
-    where address = any (${addresses}::inet[]) and action = 'allocation.created' and node_name is not null`.execute(db)
+/** Who was given any of these addresses, ever, and for how long. Canonical. */
+export async function everHeld(db: Executor, addresses: readonly string[]): Promise<Holding[]> {
+  const { rows } = await sql<Holding>`
+    select host(address) as address, node_name as "nodeName", "from", until from (
+      select address, node_name, action, (extract(epoch from at) * 1000)::double precision as "from",
+        (extract(epoch from lead(at) over (partition by address order by id)) * 1000)::double precision as until
+      from audit
+      where address = any (${addresses}::inet[]) and action in ('allocation.created', 'allocation.released')
+    ) holdings
+    where action = 'allocation.created' and node_name is not null`.execute(db)
   return rows
 }

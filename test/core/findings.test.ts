@@ -1,51 +1,29 @@
-import fc from 'fast-check'
 import t from 'tap'
 import { keyOf } from '../../src/core/finding.js'
-import { findingsOf } from '../../src/core/findings.js'
-import type { Allocated, Cluster, ClusterNode, Held, Memory } from '../../src/core/pictures.js'
-import type { Sighting } from '../../src/core/sightings.js'
+import type { ClusterNode, Holding, Memory } from '../../src/core/pictures.js'
+import {
+  DAY,
+  edge,
+  found,
+  holds,
+  MINUTE,
+  now,
+  type Pictures,
+  patience,
+  seen,
+  server,
+  service,
+} from './findings-support.js'
 
-const MINUTE = 60_000
-const DAY = 86_400_000
-const patience = 7 * DAY
-const now = 1_800_000_000_000
-const machine = { machineId: '', systemUuid: '', bootId: '' }
-
-function edge(name: string, internalIps: string[], podCidrs: string[] = []): ClusterNode {
-  return { name, isEdge: true, internalIps, podCidrs, machine }
-}
-
-function server(name: string, internalIps: string[], podCidrs: string[] = []): ClusterNode {
-  return { ...edge(name, internalIps, podCidrs), isEdge: false }
-}
-
-function holds(nodeName: string, uniqueIp: string, state: Held['state'] = 'registered', age = DAY): Held {
-  return { nodeName, uniqueIp, state, age }
-}
-
-function seen(name: string, more: Partial<Sighting>): Memory['sightings'] {
-  const nothing = { addresses: [], machines: [], lastSeen: null, absentSince: null, absences: 0 }
-  return new Map([[name, { name, ...nothing, ...more }]])
-}
-
-interface Pictures {
-  cluster?: Partial<Cluster>
-  allocated?: Partial<Allocated>
-  sightings?: Memory['sightings']
-}
-
-function found({ cluster, allocated, sightings = new Map() }: Pictures) {
-  return findingsOf(
-    { nodes: [], networks: [], references: [], ...cluster },
-    { pools: [{ name: 'edge', cidr: '10.77.0.0/24' }], held: [], networks: [], former: [], ...allocated },
-    { now, sightings },
-    patience,
-  )
-}
-
-const service = { kind: 'Service' as const, namespace: 'shop', name: 'front' }
 const named = (address: string, nodeName?: string) => ({
-  references: [{ subject: service, addresses: [{ address, nodeName }] }],
+  references: [{ subject: service, writtenAt: now - DAY, addresses: [{ address, nodeName }] }],
+})
+/** For how long a node had 10.77.0.1, in days before now. */
+const had = (nodeName: string, from: number, until: number | null): Holding => ({
+  address: '10.77.0.1',
+  nodeName,
+  from: now - from * DAY,
+  until: until === null ? null : now - until * DAY,
 })
 const stale = ['stale_reference/Service/shop/front']
 const inTurns = (...turns: [id: string, minutesAgo: number][]) =>
@@ -189,10 +167,7 @@ const cases: Record<string, [Pictures, string[]]> = {
     { cluster: named('10.77.0.1'), allocated: { held: [holds('a', '10.77.0.1', 'allocated', 0)] } },
     [],
   ],
-  'a Service names what a node held': [
-    { cluster: named('10.77.0.1'), allocated: { former: [{ address: '10.77.0.1', nodeName: 'a' }] } },
-    stale,
-  ],
+  'a Service names what a node held': [{ cluster: named('10.77.0.1'), allocated: { former: [had('a', 9, 0)] } }, stale],
   'a Service names what a node reported': [
     {
       cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('192.168.1.10') },
@@ -201,12 +176,37 @@ const cases: Record<string, [Pictures, string[]]> = {
     },
     stale,
   ],
-  'a Service names what somebody else has by now, and may be meant': [
+  'a Service names what a node held before it was written, and nobody does': [
+    { cluster: named('10.77.0.1'), allocated: { former: [had('a', 9, 8)] } },
+    stale,
+  ],
+  'a Service names what somebody else had when it was written, and is meant': [
     {
       cluster: { nodes: [edge('b', ['10.77.0.1'])], ...named('10.77.0.1') },
-      allocated: { held: [holds('b', '10.77.0.1')], former: [{ address: '10.77.0.1', nodeName: 'a' }] },
+      allocated: { held: [holds('b', '10.77.0.1')], former: [had('a', 9, 8), had('b', 7, null)] },
     },
     [],
+  ],
+  'a Service names what somebody else was given since': [
+    {
+      cluster: { nodes: [edge('b', ['10.77.0.1'])], ...named('10.77.0.1') },
+      allocated: { held: [holds('b', '10.77.0.1')], former: [had('a', 9, 0.5), had('b', 0.4, null)] },
+    },
+    stale,
+  ],
+  'a Service names what its node gave back, and was given again': [
+    {
+      cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('10.77.0.1') },
+      allocated: { held: [holds('a', '10.77.0.1')], former: [had('a', 9, 0.5), had('a', 0.4, null)] },
+    },
+    [],
+  ],
+  'a Service names what somebody else was given since, and its node still reports': [
+    {
+      cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('10.77.0.1') },
+      allocated: { held: [holds('a', '10.77.0.2')], former: [had('a', 9, 0.5)] },
+    },
+    ['address_mismatch/Node//a', 'suspicious_address/Node//a'],
   ],
   'a Service names what no node ever had': [{ cluster: named('203.0.113.7') }, []],
   'a Service names what a server reports': [
@@ -298,134 +298,4 @@ t.test('a stale reference says where the node is now', async (t) => {
     sightings: seen('a', { addresses: ['192.168.1.10'] }),
   })
   t.match(one?.message, '192.168.1.10 (a, now 10.77.0.1)')
-})
-
-// Few names and few addresses, so that they meet.
-const name = fc.constantFrom('a', 'b', 'c', 'd')
-const address = fc.constantFrom(
-  '10.77.0.1',
-  '10.77.0.2',
-  '192.168.1.10',
-  '172.17.0.1',
-  '10.244.0.1',
-  'fd00::1',
-  '',
-  'x',
-)
-const cidr = fc.constantFrom('10.77.0.0/25', '10.244.0.0/24', 'fd00::/64', '10.0.0.1/8', '')
-const id = fc.constantFrom('', 'x', 'y')
-const anyMachine = fc.record({ machineId: id, systemUuid: id, bootId: id })
-const subject = fc.record({
-  kind: fc.constantFrom('Service' as const, 'EndpointSlice' as const),
-  namespace: fc.constantFrom('', 'n'),
-  name,
-})
-const pictures = fc.record({
-  cluster: fc.record({
-    nodes: fc.uniqueArray(
-      fc.record({
-        name,
-        isEdge: fc.boolean(),
-        internalIps: fc.array(address, { maxLength: 3 }),
-        podCidrs: fc.array(cidr, { maxLength: 2 }),
-        machine: anyMachine,
-      }),
-      { selector: (node) => node.name },
-    ),
-    networks: fc.array(fc.record({ kind: fc.constantFrom('pod' as const, 'service' as const), cidr }), {
-      maxLength: 2,
-    }),
-    references: fc.array(
-      fc.record({
-        subject,
-        addresses: fc.array(fc.record({ address, nodeName: fc.option(name, { nil: undefined }) }), { maxLength: 3 }),
-      }),
-      { maxLength: 4 },
-    ),
-  }),
-  allocated: fc.record({
-    pools: fc.constant([
-      { name: 'edge', cidr: '10.77.0.0/24' },
-      { name: 'six', cidr: 'fd00::/64' },
-    ]),
-    held: fc
-      .uniqueArray(
-        fc.record({
-          nodeName: name,
-          uniqueIp: fc.constantFrom('10.77.0.1', '10.77.0.2', '10.77.0.3', 'fd00::1'),
-          state: fc.constantFrom('allocated' as const, 'registered' as const),
-          age: fc.constantFrom(0, DAY, 30 * DAY),
-        }),
-        { selector: (one) => one.nodeName },
-      )
-      .map((list) => list.filter((one, index) => list.findIndex((other) => other.uniqueIp === one.uniqueIp) === index)),
-    networks: fc.constant([{ kind: 'docker', cidr: '172.17.0.0/16' }]),
-    former: fc.array(fc.record({ address, nodeName: name }), { maxLength: 3 }),
-  }),
-  sightings: fc
-    .array(
-      fc.record({
-        name,
-        addresses: fc.array(address, { maxLength: 3 }),
-        machines: fc.array(
-          fc.tuple(anyMachine, fc.nat(2 * 60 * MINUTE)).map(([one, ago]) => ({ ...one, at: now - ago })),
-          { maxLength: 5 },
-        ),
-        lastSeen: fc.constant(null),
-        absentSince: fc.constant(null),
-        absences: fc.constant(0),
-      }),
-    )
-    .map((list) => new Map(list.map((one) => [one.name, one]))),
-})
-
-t.test('whatever the pictures are, each finding is there once, and the order of a picture says nothing', async () => {
-  fc.assert(
-    fc.property(pictures, (one) => {
-      const all = found(one)
-      const keys = all.map(keyOf)
-      if (new Set(keys).size !== keys.length) return false
-      const backwards = found({
-        cluster: {
-          nodes: one.cluster.nodes.toReversed(),
-          networks: one.cluster.networks.toReversed(),
-          references: one.cluster.references.toReversed(),
-        },
-        allocated: {
-          ...one.allocated,
-          held: one.allocated.held.toReversed(),
-          former: one.allocated.former.toReversed(),
-        },
-        sightings: new Map([...one.sightings].reverse()),
-      })
-      const texts = (list: typeof all) => list.map((finding) => `${keyOf(finding)}: ${finding.message}`).sort()
-      return JSON.stringify(texts(all)) === JSON.stringify(texts(backwards))
-    }),
-    { numRuns: 2_000 },
-  )
-})
-
-t.test('where every edge node has its unique IP and is registered, nothing is found', async () => {
-  const healthy = fc.uniqueArray(fc.tuple(fc.integer({ min: 1, max: 254 }), fc.boolean(), anyMachine), {
-    selector: ([host]) => host,
-    maxLength: 30,
-  })
-  fc.assert(
-    fc.property(healthy, (list) => {
-      const nodes = list.map(([host, isEdge, one]) => ({
-        name: `n${host}`,
-        isEdge,
-        internalIps: [isEdge ? `10.77.0.${host}` : `10.1.0.${host}`],
-        podCidrs: [`10.244.${host}.0/24`],
-        machine: one,
-      }))
-      const held = nodes.filter(({ isEdge }) => isEdge).map((node) => holds(node.name, node.internalIps[0]!))
-      const references = nodes.map((node) => ({
-        subject: { ...service, name: node.name },
-        addresses: [{ address: node.internalIps[0]!, nodeName: node.name }],
-      }))
-      const cluster = { nodes, networks: [{ kind: 'service' as const, cidr: '10.96.0.0/12' }], references }
-      return found({ cluster, allocated: { held } }).length === 0
-    }),
-  )
 })

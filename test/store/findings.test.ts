@@ -147,15 +147,25 @@ t.test('what is allocated is told with its age, and who had what is named', asyn
       update allocations set state = 'registered', registered_at = now() - interval '1 day' where node_name = 'b';
       update allocations set state = 'quarantined', quarantined_until = now() where node_name = 'c';
       insert into audit (at, action, actor, node_name, address) values
-        (now(), 'allocation.created', 'x', 'c', '10.0.0.3'), (now(), 'allocation.created', 'x', 'd', '10.0.0.3'),
-        (now(), 'allocation.created', 'x', 'd', '10.0.0.3'), (now(), 'allocation.created', 'x', 'e', '10.0.0.5');
+        ('2026-01-01Z', 'allocation.created', 'x', 'c', '10.0.0.3'), ('2026-01-02Z', 'allocation.released', 'x', 'c', '10.0.0.3'),
+        ('2026-01-03Z', 'allocation.freed', 'x', 'c', '10.0.0.3'), ('2026-01-04Z', 'allocation.created', 'x', 'd', '10.0.0.3'),
+        ('2026-01-05Z', 'allocation.created', 'x', 'e', '10.0.0.5');
       insert into networks (kind, cidr) values ('docker', '172.17.0.0/16')`)
     .execute(db)
   const addresses = ['10.0.0.3', '10.0.0.9', 'lb.example', ''].map((address) => ({ address, nodeName: undefined }))
-  const { pools, held, networks, former } = await allocatedNow({ db }, [{ subject: service.subject, addresses }])
+  const { pools, held, networks, former } = await allocatedNow({ db }, [
+    { subject: service.subject, writtenAt: 0, addresses },
+  ])
   t.same(pools, [{ name: 'p', cidr: '10.0.0.0/24' }])
   t.match(networks, [{ kind: 'docker', cidr: '172.17.0.0/16' }])
-  t.same(former.map(({ address, nodeName }) => `${address} ${nodeName}`).sort(), ['10.0.0.3 c', '10.0.0.3 d'])
+  const day = (number: number) => Date.UTC(2026, 0, number)
+  t.same(
+    former.toSorted((a, b) => a.from - b.from),
+    [
+      { address: '10.0.0.3', nodeName: 'c', from: day(1), until: day(2) },
+      { address: '10.0.0.3', nodeName: 'd', from: day(4), until: null },
+    ],
+  )
   const days = held.map(({ age, ...one }) => ({ ...one, days: Math.floor(age / 86_400_000) }))
   t.same(
     days.sort((a, b) => (a.nodeName < b.nodeName ? -1 : 1)),
