@@ -44,6 +44,11 @@ export function contradictions(values: Values, hasCluster: boolean): string[] {
     if (other !== undefined) problems.push(`${variable}=${value}: is ${other}'s already`)
     taken.set(value, variable)
   }
+  if (values.reclaim === 'release' && !hasCluster) {
+    problems.push(
+      'EDGE_IPAM_RECLAIM=release: there is no cluster that says who is gone; set EDGE_IPAM_KUBERNETES to the path of a kubeconfig',
+    )
+  }
   for (const [key, use] of [
     ['serviceAccounts', 'to ask'],
     ['hostsConfigMap', 'to write to'],

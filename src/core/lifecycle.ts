@@ -51,14 +51,15 @@ export function decideRelease(
   if (found.state === 'quarantined') {
     return 'done'
   }
-  if ((wish.inCluster ?? found.state === 'registered') && !wish.force) throw stillThere()
+  if ((wish.inCluster ?? found.state === 'registered') && !wish.force) throw stillThere(wish.inCluster)
   return 'release'
 }
 
-/** What may not be taken from a node that still uses it. */
-export function stillThere(): Problem {
-  return new Problem(
-    'node_still_registered',
-    'The node is in the cluster. Remove it from there first, or send this again with ?force=true.',
-  )
+/**
+ * What may not be taken from a node that still uses it.
+ * @param inCluster undefined: it is registered, and the cluster does not say
+ */
+export function stillThere(inCluster: boolean | undefined): Problem {
+  const why = inCluster ? 'The node is in the cluster.' : 'The node is registered, and no cluster says that it is gone.'
+  return new Problem('node_still_registered', `${why} Remove it from there first, or send this again with ?force=true.`)
 }

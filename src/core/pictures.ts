@@ -41,6 +41,7 @@ export interface Held {
   state: 'allocated' | 'registered'
   /** For how long (ms) it has been in this state. */
   age: number
+  displayIp: string | null
 }
 
 /** That a node held an address: from then until then (milliseconds since 1970), or until now. */

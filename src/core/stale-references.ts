@@ -7,7 +7,7 @@ type Named = Reference['addresses'][number]
 /**
  * Services and EndpointSlices that name an address which its node had, and has no more. An address that no node ever had
  * is somebody else's business. One that names no node means the node that held the address when it was last written; where
- * none did, it is good as long as any node has it.
+ * none did, it is good as long as any node has it. What a node has at its site, its display IP, it has.
  */
 export function staleReferences(
   references: readonly Reference[],
@@ -19,6 +19,7 @@ export function staleReferences(
 ): Finding[] {
   if (references.length === 0) return []
   const formerHolders = formerOf(references, former, sightings)
+  const displayed = new Set([...held.values()].map(({ displayIp }) => displayIp))
   const reported = new Set([...nodes.values()].flatMap(({ internalIps }) => internalIps))
 
   const meantBy = (writtenAt: number, { address, nodeName }: Named): string | undefined =>
@@ -29,15 +30,23 @@ export function staleReferences(
     const { address, nodeName } = named
     const holder = holders.get(address)
     const meant = meantBy(writtenAt, named)
-    if (meant === undefined) return holder === undefined && !reported.has(address) && formerHolders(address).size > 0
+    if (meant === undefined) {
+      const isSomebodys = holder !== undefined || reported.has(address) || displayed.has(address)
+      return !isSomebodys && formerHolders(address).size > 0
+    }
     if (holder === meant || nodes.get(meant)?.internalIps.includes(address)) return false
+    if (held.get(meant)?.displayIp === address) return false
     return nodeName === undefined || holder !== undefined || formerHolders(address).has(nodeName)
   }
+  const nowOf = (name: string): string => {
+    // What it reports is what reaches it; a unique IP that it has yet to report does not.
+    const now = nodes.get(name)?.internalIps[0]
+    return `${name}, ${now === undefined ? 'which has none now' : `now ${now}`}`
+  }
   const wordsFor = (writtenAt: number, named: Named): string => {
-    const { address } = named
-    const name = meantBy(writtenAt, named) ?? [...formerHolders(address)].sort()[0]!
-    const now = held.get(name)?.uniqueIp ?? nodes.get(name)?.internalIps[0]
-    return `${address} (${name}, ${now === undefined ? 'which has none now' : `now ${now}`})`
+    const meant = meantBy(writtenAt, named)
+    const names = meant === undefined ? [...formerHolders(named.address)].sort() : [meant]
+    return `${named.address} (${listOf(names.map(nowOf))})`
   }
 
   return merged(references).flatMap(({ subject, writtenAt, addresses }): Finding[] => {
@@ -72,8 +81,7 @@ function merged(references: readonly Reference[]): Reference[] {
     if (one) {
       one.addresses.push(...addresses)
       one.writtenAt = Math.max(one.writtenAt, writtenAt)
-    }
-    else bySubject.set(key, { subject, writtenAt, addresses: [...addresses] })
+    } else bySubject.set(key, { subject, writtenAt, addresses: [...addresses] })
   }
   return [...bySubject.values()]
 }

@@ -1,5 +1,16 @@
 import { type Finding, ofNode } from './finding.js'
-import { addressOf, type Cidr, cidrContains, cidrOf, type Family, formatCidr, hostOf, parseCidr } from './ip.js'
+import {
+  type Address,
+  addressOf,
+  type Cidr,
+  cidrContains,
+  cidrOf,
+  type Family,
+  formatAddress,
+  formatCidr,
+  hostOf,
+  parseCidr,
+} from './ip.js'
 import type { ClusterNode } from './pictures.js'
 import { unusableIn } from './pool.js'
 import { RangeSet } from './range-set.js'
@@ -35,7 +46,6 @@ export function suspicions(
   const declared = networks
     .filter(({ kind }) => kind === 'docker' || kind === 'pod')
     .map(({ kind, cidr }) => ({ kind, cidr: parseCidr(cidr) }))
-
   const reasonFor = (text: string): string | undefined => {
     const address = addressOf(text)
     if (address === undefined) return undefined
@@ -44,12 +54,10 @@ export function suspicions(
       const owner = holders.get(text)
       return `it lies in pool ${pool.name}, and ${owner === undefined ? 'nobody' : owner} holds it. Maybe its disk was copied, or its unique IP was released`
     }
-    const unusable = unusableIn(hostOf(address))
-    if (unusable !== undefined) return `it is ${unusable.what}`
     if (ofPods[address.family]().has(address.value)) return 'it lies in a network of pods, as the bridge of a CNI does'
     const network = declared.find(({ cidr }) => cidrContains(cidr, address))
     if (network !== undefined) return `it lies in the ${network.kind} network ${formatCidr(network.cidr)}`
-    return BRIDGES.has(text) ? 'Docker and its like give it to a bridge' : undefined
+    return bridgeOrNone(address)
   }
 
   return nodes
@@ -64,6 +72,13 @@ export function suspicions(
       }
       return []
     })
+}
+
+/** Why no device has this address at its site, as words after "it"; undefined: one may. */
+export function bridgeOrNone(address: Address): string | undefined {
+  const unusable = unusableIn(hostOf(address))
+  if (unusable !== undefined) return `it is ${unusable.what}`
+  return BRIDGES.has(formatAddress(address)) ? 'Docker and its like give it to a bridge' : undefined
 }
 
 /** All pods' addresses of a family. */

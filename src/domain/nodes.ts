@@ -81,7 +81,7 @@ export async function deleteNode(
     expect(row, wish.meant)
     if (!row) throw nodeNotFound()
     if (held) {
-      if ((inCluster ?? held.state === 'registered') && !wish.force) throw stillThere()
+      if ((inCluster ?? held.state === 'registered') && !wish.force) throw stillThere(inCluster)
       await releaseTogether(trx, [releaseOf(context, held)])
     }
     await store.deleteNode(trx, name)

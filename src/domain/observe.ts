@@ -1,6 +1,9 @@
-import { canonicalAddress } from '../core/ip.js'
+import { canonicalAddress, parseAddress } from '../core/ip.js'
+import { bridgeOrNone } from '../core/suspicious-addresses.js'
 import { MAX_LABELS } from '../schemas/common.js'
 import { lockAllocationOf } from '../store/allocations.js'
+import type { Executor } from '../store/database.js'
+import { isOfContainers } from '../store/networks.js'
 import * as store from '../store/nodes.js'
 import { poolThatOverlaps } from '../store/pools.js'
 import type { Labels } from '../store/schema.js'
@@ -37,7 +40,7 @@ export interface Seen {
 
 /**
  * Notes what a node reports: one that reports its unique IP has joined with it, and is registered. Another address is kept
- * as what it reports and, where people gave none, as its display IP, unless it lies in a pool: then it may be somebody's.
+ * as what it reports and, where people gave none, as its display IP, where it may have that at its site.
  * @throws Problem store_unavailable; for a node that has to be given an address, those of allocate(); pool_not_active
  */
 export async function observe(context: Context, report: Report, { unknown, rewrites }: Wish): Promise<Seen> {
@@ -79,8 +82,14 @@ function noteAnother(context: Context, name: string, reported: string): Promise<
     // Released meanwhile: then it is a node that holds nothing, and there is nothing to note.
     if (!held) return
     await noteDrift(context, trx, name, node, held.address, reported)
-    if (node.display_ip === null && !(await poolThatOverlaps(trx, reported))) {
+    if (node.display_ip === null && (await isOfItsSite(trx, reported))) {
       await store.updateNode(trx, name, { displayIp: reported }, signatureOf(context))
     }
   })
+}
+
+/** Whether a device may have the address at its site: in a pool it would be somebody's, and a bridge's is everybody's. */
+async function isOfItsSite(db: Executor, reported: string): Promise<boolean> {
+  if (bridgeOrNone(parseAddress(reported)) !== undefined) return false
+  return !(await poolThatOverlaps(db, reported)) && !(await isOfContainers(db, reported))
 }

@@ -1,7 +1,9 @@
 import type { ClusterView } from '../cluster/view.js'
 import type { Finding } from '../core/finding.js'
 import { findingsOf } from '../core/findings.js'
+import type { Cluster, Held } from '../core/pictures.js'
 import type { ReclaimRules } from '../core/reclaim.js'
+import { CatchUp } from './catch-up.js'
 import type { Context } from './context.js'
 import { allocatedNow, keepFindings, noteSightings } from './findings.js'
 import { planNow, type Reclaimed, releaseGone } from './gone-nodes.js'
@@ -12,6 +14,8 @@ export interface ReconcileRules extends ReclaimRules {
   patience: number
   /** What is done about nodes that are gone: nothing, say so, or release them. */
   reclaim: 'off' | 'report' | 'release'
+  /** The hook gives nodes their unique IP. */
+  rewrites: boolean
 }
 
 export interface Swept {
@@ -30,12 +34,16 @@ type Needs = Pick<Context, 'db' | 'engine' | 'cluster' | 'dryRun'>
  */
 export class Reconciler {
   readonly #missing = new Map<string, number>()
+  readonly #catchUp: CatchUp
+  #last: { nodes: Cluster['nodes']; held: readonly Held[] } | undefined
 
   constructor(
     private readonly context: Needs,
-    private readonly view: Pick<ClusterView, 'picture' | 'networks' | 'isLive'>,
+    private readonly view: Pick<ClusterView, 'picture' | 'networks' | 'isLive' | 'uidOf'>,
     private readonly rules: ReconcileRules,
-  ) {}
+  ) {
+    this.#catchUp = new CatchUp(rules.rewrites)
+  }
 
   /**
    * One look.
@@ -52,7 +60,19 @@ export class Reconciler {
     const found = findingsOf(cluster, allocated, memory, rules.patience)
     await keepDiscovered(context.db, cluster.nodes, this.view.networks)
     this.#noteMissing(new Set(cluster.nodes.map(({ name }) => name)), allocated.held)
+    this.#last = { nodes: cluster.nodes, held: allocated.held }
     return keepFindings(context, [...found, ...also])
+  }
+
+  /**
+   * Notes what the last look showed of nodes and the admission hook did not hear.
+   * @throws Problem store_unavailable
+   */
+  async catchUp(signal: AbortSignal): Promise<void> {
+    if (this.#last === undefined) return
+    const { nodes, held } = this.#last
+    this.#last = undefined
+    await this.#catchUp.observe(this.context, nodes, held, (name) => this.view.uidOf(name), signal)
   }
 
   /**

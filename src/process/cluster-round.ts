@@ -90,6 +90,7 @@ export class ClusterRound {
     if (looked === undefined) return
     await this.#tellFindings(looked, signal)
     if (!signal.aborted) this.#tellReleases(await this.#reconciler.reclaim(signal))
+    if (!signal.aborted) await this.#reconciler.catchUp(signal)
   }
 
   #tellReleases({ released, due, heldBack }: Swept): void {

@@ -94,6 +94,7 @@ export async function serve(
         reclaim: config.reclaim,
         grace: config.reclaimGrace * 1_000,
         share: config.reclaimShare / 100,
+        rewrites: config.hook === 'rewrite',
       }
       const names =
         hostsConfigMap && new HostsPublisher(db, cluster, { configMap: hostsConfigMap, suffix: hostsSuffix })

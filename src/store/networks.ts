@@ -35,6 +35,16 @@ export function networkThatOverlaps(db: Executor, cidr: string): Promise<Network
     .executeTakeFirst()
 }
 
+/** Whether an address lies in a network in which only containers have addresses, declared or discovered. */
+export async function isOfContainers(db: Executor, address: string): Promise<boolean> {
+  const { rows } = await sql`
+    select from networks where kind in ('docker', 'pod') and cidr >>= ${address}::inet
+    union all
+    select from discovered_networks where kind = 'pod' and cidr >>= ${address}::inet
+    limit 1`.execute(db)
+  return rows.length > 0
+}
+
 /** A network that the cluster told of. */
 export interface DiscoveredRow {
   kind: string

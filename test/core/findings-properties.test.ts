@@ -59,6 +59,7 @@ const pictures = fc.record({
           uniqueIp: fc.constantFrom('10.77.0.1', '10.77.0.2', '10.77.0.3', 'fd00::1'),
           state: fc.constantFrom('allocated' as const, 'registered' as const),
           age: fc.constantFrom(0, DAY, 30 * DAY),
+          displayIp: fc.option(address),
         }),
         { selector: (one) => one.nodeName },
       )

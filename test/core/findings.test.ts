@@ -180,6 +180,22 @@ const cases: Record<string, [Pictures, string[]]> = {
     { cluster: named('10.77.0.1'), allocated: { former: [had('a', 9, 8)] } },
     stale,
   ],
+  'a Service names what a node has at its site': [
+    {
+      cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('192.168.1.10') },
+      allocated: { held: [{ ...holds('a', '10.77.0.1'), displayIp: '192.168.1.10' }] },
+      sightings: seen('a', { addresses: ['192.168.1.10', '10.77.0.1'] }),
+    },
+    [],
+  ],
+  'an endpoint names what its node has at its site': [
+    {
+      cluster: { nodes: [edge('a', ['10.77.0.1'])], ...named('192.168.1.10', 'a') },
+      allocated: { held: [{ ...holds('a', '10.77.0.1'), displayIp: '192.168.1.10' }] },
+      sightings: seen('a', { addresses: ['192.168.1.10', '10.77.0.1'] }),
+    },
+    [],
+  ],
   'a Service names what somebody else had when it was written, and is meant': [
     {
       cluster: { nodes: [edge('b', ['10.77.0.1'])], ...named('10.77.0.1') },
@@ -298,4 +314,11 @@ t.test('a stale reference says where the node is now', async (t) => {
     sightings: seen('a', { addresses: ['192.168.1.10'] }),
   })
   t.match(one?.message, '192.168.1.10 (a, now 10.77.0.1)')
+  const [other] = found({
+    cluster: { nodes: [edge('a', ['192.168.1.11']), edge('b', ['192.168.1.12'])], ...named('192.168.1.10') },
+    allocated: { held: [holds('a', '10.77.0.1')] },
+    sightings: new Map(['a', 'b', 'c'].flatMap((name) => [...seen(name, { addresses: ['192.168.1.10'] })])),
+  }).filter(({ kind }) => kind === 'stale_reference')
+  const all = 'a, now 192.168.1.11, b, now 192.168.1.12, c, which has none now'
+  t.match(other?.message, `192.168.1.10 (${all})`, 'by what it reports, and everybody who had it')
 })

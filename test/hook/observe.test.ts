@@ -59,6 +59,21 @@ t.test('what a node reports is its display IP also where cloudcore has told of i
   t.equal((await service.call('GET', '/v1/nodes/edge1')).body.displayIp, '192.168.1.10')
 })
 
+t.test(
+  'what no device has at its site is no display IP: an address of a bridge, of a pool, of containers',
+  async (t) => {
+    const service = await startWithHook(t)
+    await service.call('PUT', '/v1/networks', { items: [{ kind: 'pod', cidr: '10.244.0.0/16' }] })
+    await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+    for (const address of ['172.18.0.1', '169.254.3.4', '10.77.0.9', '10.244.3.1']) {
+      t.match((await ask(t, service, like(status, { addresses: [address] }))).warnings.join(), address)
+      t.match((await service.call('GET', '/v1/nodes/edge1')).body, { displayIp: null, state: 'allocated' })
+    }
+    await ask(t, service, like(status, { addresses: ['192.168.1.10'] }))
+    t.equal((await service.call('GET', '/v1/nodes/edge1')).body.displayIp, '192.168.1.10')
+  },
+)
+
 t.test('an InternalIP that is no address counts for nothing', async (t) => {
   const service = await startWithHook(t)
   await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })

@@ -47,8 +47,19 @@ t.test('each kind of finding is raised, and over when its cause is gone', async 
     await opened(service, 'unknown_node a')
     const unique = await allocate('a')
     await opened(service, 'address_mismatch a')
+    await until(async () => (await service.call('GET', '/v1/nodes/a')).body.displayIp !== null)
     await reportNode(lab, 'a', unique)
     await opened(service)
+  })
+  await t.test('what no hook has heard is noted all the same: the display IP, and that it has joined', async (t) => {
+    const node = await until(async () => {
+      const { body } = await service.call('GET', '/v1/nodes/a')
+      return body.state === 'registered' && body
+    })
+    t.equal(node.displayIp, '192.168.1.10', 'what it reported before it was readdressed')
+    t.equal(node.nodeUid, (await lab.ask('GET', '/api/v1/nodes/a')).body.metadata.uid)
+    const audit = await service.call('GET', '/v1/audit?nodeName=a&action=allocation.registered')
+    t.match(audit.body.items, [{ actor: 'cloudcore:reconciler' }])
   })
   await t.test('they are Events on the Node, too', async (t) => {
     const events = await until(async () => {

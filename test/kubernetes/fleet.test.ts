@@ -46,7 +46,6 @@ const [whileStopped, whileKilled, others] = [devices.slice(0, 10), devices.slice
 const uniqueIps = new Map<string, string>()
 
 t.test('200 devices with 10 addresses join, 8 at once, and the service is not always there', async (t) => {
-  const unseen = Array(10).fill('allocated')
   let joined = 0
   const joining = eightAtOnce(others, async (device) => {
     await announce(device)
@@ -56,15 +55,14 @@ t.test('200 devices with 10 addresses join, 8 at once, and the service is not al
   const haveJoined = (count: number) => Promise.race([joining, until(async () => joined >= count)])
 
   await haveJoined(40)
-  t.same(await startAnew(() => service.stop(), whileStopped), unseen)
+  await startAnew(() => service.stop(), whileStopped)
   await haveJoined(100)
-  t.same(await startAnew(() => service.kill9(), whileKilled), unseen)
+  await startAnew(() => service.kill9(), whileKilled)
   await joining
   t.equal(joined, others.length)
 })
 
-t.test('each is registered, at the latest with the next status that it writes', async (t) => {
-  await eightAtOnce(devices, ({ name }) => cloudcore.beat(name))
+t.test('each is registered, also those that nobody saw join', async (t) => {
   await until(async () => (await holdings()).every(({ nodeUid }) => nodeUid !== null))
   await areWell(t)
 })
@@ -157,19 +155,14 @@ function register({ name }: Device): Promise<void> {
   return cloudcore.register(name, uniqueIps.get(name)!)
 }
 
-/**
- * Ends the service in some way, has devices join that were given their addresses before, and starts it again.
- * @returns what it then takes these for
- */
-async function startAnew(end: () => Promise<unknown>, meanwhile: readonly Device[]): Promise<(string | null)[]> {
+/** Ends the service in some way, has devices join that were given their addresses before, and starts it again. */
+async function startAnew(end: () => Promise<unknown>, meanwhile: readonly Device[]): Promise<void> {
   await eightAtOnce(meanwhile, announce)
   await end()
   await eightAtOnce(meanwhile, register)
   const { url, ready, databaseUrl, adminToken } = service
   const ports = { PORT: new URL(url).port, EDGE_IPAM_WEBHOOK_PORT: new URL(ready.webhook!).port }
   service = await startInCluster(t, lab, { env: { ...env, ...ports }, databaseUrl, adminToken })
-  const names = new Set(meanwhile.map(({ name }) => name))
-  return (await holdings()).filter(({ nodeName }) => names.has(nodeName!)).map(({ state }) => state!)
 }
 
 async function eightAtOnce<Item>(items: readonly Item[], work: (item: Item) => Promise<unknown>): Promise<void> {

@@ -141,6 +141,7 @@ t.test('what is allocated is told with its age, and who had what is named', asyn
   await sql
     .raw(`
       insert into pools (name, cidr) values ('p', '10.0.0.0/24');
+      insert into nodes (name, display_ip) values ('a', '192.168.1.10');
       insert into allocations (address, pool_id, node_name, sequence, allocated_at) values
         ('10.0.0.1', 1, 'a', 1, now() - interval '3 days'), ('10.0.0.2', 1, 'b', 2, now() - interval '3 days'),
         ('10.0.0.3', 1, 'c', 3, now());
@@ -170,8 +171,8 @@ t.test('what is allocated is told with its age, and who had what is named', asyn
   t.same(
     days.sort((a, b) => (a.nodeName < b.nodeName ? -1 : 1)),
     [
-      { nodeName: 'a', uniqueIp: '10.0.0.1', state: 'allocated', days: 3 },
-      { nodeName: 'b', uniqueIp: '10.0.0.2', state: 'registered', days: 1 },
+      { nodeName: 'a', uniqueIp: '10.0.0.1', state: 'allocated', displayIp: '192.168.1.10', days: 3 },
+      { nodeName: 'b', uniqueIp: '10.0.0.2', state: 'registered', displayIp: null, days: 1 },
     ],
   )
 })
@@ -187,6 +188,7 @@ const node = (name: string, address: string, id = name): ClusterNode => ({
 const held = (nodeName: string, state: Held['state'] = 'registered'): Held => ({
   nodeName,
   uniqueIp: '',
+  displayIp: null,
   state,
   age: 0,
 })
