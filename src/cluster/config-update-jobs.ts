@@ -1,5 +1,5 @@
 import type { JobReport } from '../core/readdress.js'
-import { type Connection, statusOf } from './connection.js'
+import { type Asker, statusOf } from './connection.js'
 
 // KubeEdge's ConfigUpdateJob (1.21 and later): cloudcore has the edge write fields into edgecore.yaml and restart.
 
@@ -14,7 +14,7 @@ export interface JobWish {
 }
 
 /** Whether the cluster knows ConfigUpdateJobs. By discovery, which needs no right. @throws what the client throws */
-export async function knowsJobs(connection: Connection): Promise<boolean> {
+export async function knowsJobs(connection: Asker): Promise<boolean> {
   try {
     const { resources } = await api(connection).getAPIResources(kind)
     return resources.some(({ name }) => name === jobs.plural)
@@ -28,10 +28,7 @@ export async function knowsJobs(connection: Connection): Promise<boolean> {
  * Makes a job that has a node's edgecore report this address. The name says which: made again, it is the same one.
  * @throws what the client throws: 404 where the cluster knows no such jobs
  */
-export async function makeJob(
-  connection: Connection,
-  { name, nodeName, uniqueIp, timeoutSeconds }: JobWish,
-): Promise<void> {
+export async function makeJob(connection: Asker, { name, nodeName, uniqueIp, timeoutSeconds }: JobWish): Promise<void> {
   const body = {
     apiVersion: `${kind.group}/${kind.version}`,
     kind: 'ConfigUpdateJob',
@@ -47,7 +44,7 @@ export async function makeJob(
 }
 
 /** How a job is getting on; undefined: there is none. @throws what the client throws */
-export async function jobReport(connection: Connection, name: string): Promise<JobReport | undefined> {
+export async function jobReport(connection: Asker, name: string): Promise<JobReport | undefined> {
   try {
     const { status = {} } = (await api(connection).getClusterCustomObject({ ...jobs, name })) as RawJob
     const [node] = status.nodeStatus ?? []
@@ -64,7 +61,7 @@ export async function jobReport(connection: Connection, name: string): Promise<J
 }
 
 /** Removes a job, if there is one. cloudcore has a finalizer on it, and lets it go. @throws what the client throws */
-export async function removeJob(connection: Connection, name: string): Promise<void> {
+export async function removeJob(connection: Asker, name: string): Promise<void> {
   try {
     await api(connection).deleteClusterCustomObject({ ...jobs, name })
   } catch (error) {
@@ -72,7 +69,7 @@ export async function removeJob(connection: Connection, name: string): Promise<v
   }
 }
 
-function api(connection: Connection) {
+function api(connection: Asker) {
   return connection.api(connection.kubernetes.CustomObjectsApi)
 }
 

@@ -1,3 +1,4 @@
+import { setMaxListeners } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { dirname, resolve } from 'node:path'
 import type * as Kubernetes from '@kubernetes/client-node'
@@ -53,7 +54,7 @@ export class Connection {
   /** A part of the API, for a few calls: whoever keeps it, keeps the address it was made with. */
   api<Api>(
     type: new (configuration: Kubernetes.Configuration) => Api,
-    { patience = PATIENCE }: { patience?: number } = {},
+    { patience = PATIENCE, signal }: { patience?: number; signal?: AbortSignal } = {},
   ): Api {
     const { config, kubernetes } = this
     return new type(
@@ -63,7 +64,8 @@ export class Connection {
         promiseMiddleware: [
           {
             pre: async (request) => {
-              request.setSignal(AbortSignal.timeout(patience) as never)
+              if (signal?.aborted) throw new Error('the work has ended')
+              request.setSignal(within(patience, signal) as never)
               return request
             },
             post: async (response) => response,
@@ -71,6 +73,13 @@ export class Connection {
         ],
       }),
     )
+  }
+
+  /** The same way for work that ends with a signal: then no call begins any more, and those under way break off. */
+  until(signal: AbortSignal): Asker {
+    // Every call under way listens to it.
+    setMaxListeners(0, signal)
+    return { kubernetes: this.kubernetes, api: (type, options) => this.api(type, { ...options, signal }) }
   }
 
   #read(): void {
@@ -97,6 +106,19 @@ export class Connection {
     }
     this.#readAt = performance.now()
   }
+}
+
+/** What the kube-apiserver can be asked by. */
+export type Asker = Pick<Connection, 'kubernetes' | 'api'>
+
+/** Ends after so long (ms), or with the other signal. Unlike AbortSignal.any, it leaves nothing behind at a signal that lasts. */
+function within(patience: number, other: AbortSignal | undefined): AbortSignal {
+  if (!other) return AbortSignal.timeout(patience)
+  const call = new AbortController()
+  const end = () => call.abort()
+  setTimeout(end, patience).unref()
+  other.addEventListener('abort', end, { signal: call.signal })
+  return call.signal
 }
 
 interface RawKubeconfig {

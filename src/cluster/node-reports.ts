@@ -1,13 +1,13 @@
 import type { V1Node } from '@kubernetes/client-node'
 import { addressOf, formatAddress } from '../core/ip.js'
 import type { NodeReport } from '../core/readdress.js'
-import { type Connection, statusOf } from './connection.js'
+import { type Asker, statusOf } from './connection.js'
 
 /** How many Nodes are asked for at a time: one is about 20 KB. */
 const PAGE = 250
 
 /** What a Node says of itself; undefined: there is none. @throws what the client throws */
-export async function nodeReport(connection: Connection, name: string): Promise<NodeReport | undefined> {
+export async function nodeReport(connection: Asker, name: string): Promise<NodeReport | undefined> {
   try {
     return toReport(await connection.api(connection.kubernetes.CoreV1Api).readNode({ name }))
   } catch (error) {
@@ -17,7 +17,7 @@ export async function nodeReport(connection: Connection, name: string): Promise<
 }
 
 /** What all Nodes say of themselves, by name. @throws what the client throws */
-export async function nodeReports(connection: Connection): Promise<Map<string, NodeReport>> {
+export async function nodeReports(connection: Asker): Promise<Map<string, NodeReport>> {
   const api = connection.api(connection.kubernetes.CoreV1Api)
   const reports = new Map<string, NodeReport>()
   let next: string | undefined

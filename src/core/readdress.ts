@@ -38,6 +38,9 @@ export type Step =
   /** It has taken too long: the job may say why, and is kept for people to look at. */
   | { do: 'give up' }
 
+/** For so long (s), in all, nothing may be seen of a node; meanwhile its own time does not pass. */
+export const UNSEEN_SECONDS = 900
+
 /**
  * What to do next. The Node's own report alone decides, never the job: a job can stay in progress though all is done. And
  * one report is not enough: an address that anybody else wrote there, the edge replaces by its own at its next round.
@@ -119,6 +122,15 @@ function lookAt(job: JobReport | undefined): string {
     return 'Look on the node whether modules.edged.nodeIP is in edgecore.yaml, whether edgecore came up again, and whether modules.edged.customInterfaceName is in the way.'
   }
   return 'Look whether taskManager is on in cloudcore and in edgecore.yaml, and whether keadm and systemd are on the node.'
+}
+
+/** Why a node of which nothing was seen for too long is given up, and what to look at. @param trouble what was met last */
+export function whyUnseen(trouble: string): string {
+  return [
+    `For ${UNSEEN_SECONDS} s in all nothing could be seen of it, and it may have changed all the same.`,
+    'Look whether the kube-apiserver answers this service, and lets it get nodes and configupdatejobs.',
+    trouble,
+  ].join(' ')
 }
 
 /** The name of a node's ConfigUpdateJob: the same whoever makes it, and however often. */

@@ -7,12 +7,14 @@ import { canonicalAddress } from '../core/ip.js'
 import type { ReaddressNodeState } from '../core/readdress.js'
 import type { NewReaddress, NodeReaddress, Readdress, ReaddressNode } from '../schemas/readdress.js'
 import * as store from '../store/readdress.js'
+import { lockRun } from '../store/readdress-steps.js'
 import { transaction, withRetries } from '../store/transaction.js'
 import { askCluster } from './ask-cluster.js'
 import { type Context, signatureOf } from './context.js'
 import { noCluster } from './gone-nodes.js'
 import { chosenNodes } from './readdress-choice.js'
-import { toReaddress, toReaddressNode } from './readdress-shapes.js'
+import { NO_CLUSTER, toReaddress, toReaddressNode } from './readdress-shapes.js'
+import { endIfOver } from './readdress-steps.js'
 
 /** How nodes take their turns, as far as the caller says. */
 type Options = Pick<NewReaddress, 'atOnce' | 'stopAfterFailures' | 'timeoutSeconds' | 'settleSeconds'>
@@ -86,14 +88,23 @@ export async function listReaddressNodes(
   return withRetries(async () => {
     if (!(await store.findRun(context.db, id))) throw runNotFound()
     const rows = await store.listRunNodes(context.db, id, filter, page)
-    return rows.map((row) => ({ key: row.position, node: toReaddressNode(id, row) }))
+    return rows.map((row) => ({ key: row.position, node: toReaddressNode(id, row, context.cluster !== undefined) }))
   })
 }
 
-/** Whoever waits in a run does not begin; those under way are finished. @throws Problem readdress_not_found */
+/**
+ * Whoever waits in a run does not begin; those under way are finished, but for those of which nothing can be seen just now:
+ * nobody can finish them, and they are given up. To one that has ended it says nothing.
+ * @throws Problem readdress_not_found
+ */
 export function stopReaddress(context: Context, id: string): Promise<Readdress> {
   return transaction(context.db, context.dryRun, async (trx) => {
-    await store.stopRun(trx, id, signatureOf(context).actor, 'The run was stopped before its turn.')
+    if (await lockRun(trx, id)) {
+      await store.stopRun(trx, id, signatureOf(context).actor, 'The run was stopped before its turn.')
+      const message = 'The run was stopped while nothing could be seen of it, and it may have changed all the same.'
+      await store.endUnseen(trx, id, message, context.cluster ? undefined : NO_CLUSTER)
+      await endIfOver(trx, id, (await lockRun(trx, id))!)
+    }
     return getReaddress({ db: trx }, id)
   })
 }

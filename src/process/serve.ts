@@ -23,7 +23,7 @@ import type { Database, TokenRole } from '../store/schema.js'
 import { workForCluster } from './cluster-work.js'
 import { type Listeners, openListeners } from './listeners.js'
 import { openStore } from './open-store.js'
-import { readdressing } from './readdressing.js'
+import { readdressing, removingJobs } from './readdressing.js'
 import { StartError } from './start-error.js'
 import { type Stop, stopAll } from './stop.js'
 
@@ -99,6 +99,7 @@ export async function serve(
       const names =
         hostsConfigMap && new HostsPublisher(db, cluster, { configMap: hostsConfigMap, suffix: hostsSuffix })
       const tasks = [
+        removingJobs(db, cluster),
         readdressing(db, cluster, log),
         ...(names ? [{ name: "keeping nodes' names in a ConfigMap", run: () => names.publish() }] : []),
       ]

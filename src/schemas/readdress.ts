@@ -12,7 +12,8 @@ export const ReaddressNodeState = oneOf(['waiting', 'running', 'done', 'failed',
 const timeoutSeconds = Type.Integer({
   minimum: 1,
   maximum: 86_400,
-  description: 'How long a node may take, from its ConfigUpdateJob on, to report its unique IP.',
+  description:
+    'How long a node may take, from its ConfigUpdateJob on, to report its unique IP. While the kube-apiserver does not answer, no time passes; after 15 minutes of that, in all, the node has failed.',
 })
 const settleSeconds = Type.Integer({
   minimum: 1,
@@ -105,10 +106,15 @@ export const ReaddressNode = Type.Object(
   {
     nodeName: NodeName,
     state: ReaddressNodeState,
-    message: nullable(Type.String({ description: 'For people: what came of it, or what it waits for.' })),
+    message: nullable(Type.String({ description: 'For people: what came of it, or what keeps it from going on.' })),
     uniqueIp: Address,
     reportedIp: nullable(Type.String({ description: 'What it reported when the run was made.' })),
-    job: nullable(Type.String({ description: 'The ConfigUpdateJob, while it is under way or where it is kept.' })),
+    job: nullable(
+      Type.String({
+        description:
+          'The ConfigUpdateJob, while it is under way or where it is kept: until the node is tried again, or loses its unique IP.',
+      }),
+    ),
     startedAt: nullable(Time),
     endedAt: nullable(Time),
   },

@@ -1,5 +1,5 @@
 import { sql } from 'kysely'
-import type { ReaddressState } from '../core/readdress.js'
+import { type ReaddressState, UNSEEN_SECONDS } from '../core/readdress.js'
 import type { Executor } from './database.js'
 
 /** The runs that have not ended, the oldest first. */
@@ -75,6 +75,10 @@ export interface UnderWayRow {
   late: boolean
   /** What kept it from going on when it was last looked at. */
   message: string | null
+  /** As long as may be, in all. */
+  unseen_for_long: boolean
+  /** When this was so. */
+  read_at: Date
 }
 
 /** Every node that has its turn. */
@@ -84,7 +88,10 @@ export async function nodesUnderWay(db: Executor): Promise<UnderWayRow[]> {
       n.job_made_at is not null as job_made, n.reported_since is not null as reports_unique,
       coalesce(n.reported_since + make_interval(secs => r.settle_seconds) <= clock_timestamp(), false) as settled,
       coalesce(n.job_made_at + make_interval(secs => r.timeout_seconds) <= clock_timestamp(), false) as late,
-      n.message
+      n.message,
+      n.unseen + coalesce(clock_timestamp() - n.trouble_since, '0') >= make_interval(secs => ${UNSEEN_SECONDS})
+        as unseen_for_long,
+      clock_timestamp() as read_at
     from readdress_nodes n
     join readdress_runs r on r.id = n.run_id
     left join allocations a on a.node_name = n.node_name and a.state <> 'quarantined'
@@ -93,7 +100,7 @@ export async function nodesUnderWay(db: Executor): Promise<UnderWayRow[]> {
   return rows.rows
 }
 
-type Key = Pick<UnderWayRow, 'run_id' | 'position'>
+export type Key = Pick<UnderWayRow, 'run_id' | 'position'>
 
 function underWay(db: Executor, { run_id, position }: Key) {
   return db
@@ -105,7 +112,7 @@ function underWay(db: Executor, { run_id, position }: Key) {
 
 export async function noteJob(db: Executor, key: Key): Promise<void> {
   const job_made_at = sql<Date>`coalesce(job_made_at, clock_timestamp())`
-  await underWay(db, key).set({ job_made_at, message: null }).execute()
+  await underWay(db, key).set({ job_made_at }).execute()
 }
 
 export async function noteReport(db: Executor, key: Key, reportsUnique: boolean): Promise<void> {
@@ -113,15 +120,25 @@ export async function noteReport(db: Executor, key: Key, reportsUnique: boolean)
   await underWay(db, key).set({ reported_since }).execute()
 }
 
-/** The cluster answers again: while it did not, no time passed for the node, and nobody looked at it. */
+/** The cluster answers again: while it did not, no time passed for the node, and nobody knows what it reported. */
 export async function noteAnswer(db: Executor, key: Key): Promise<void> {
-  const job_made_at = sql<Date>`case when job_made_at is not null then clock_timestamp() end`
-  await underWay(db, key).set({ message: null, job_made_at, reported_since: null }).execute()
+  const unseen = sql`(clock_timestamp() - trouble_since)`
+  await underWay(db, key)
+    .set({
+      message: null,
+      trouble_since: null,
+      unseen: sql<string>`unseen + ${unseen}`,
+      job_made_at: sql<Date>`job_made_at + ${unseen}`,
+      reported_since: null,
+    })
+    .where('trouble_since', 'is not', null)
+    .execute()
 }
 
-/** What keeps it from going on, for people. */
-export async function noteTrouble(db: Executor, key: Key, message: string): Promise<void> {
-  await underWay(db, key).set({ message }).execute()
+/** What keeps it from going on, for people. Nothing was seen of it from the time on when the row was read. */
+export async function noteTrouble(db: Executor, row: Key & { read_at: Date }, message: string): Promise<void> {
+  const trouble_since = sql<Date>`coalesce(trouble_since, ${row.read_at})`
+  await underWay(db, row).set({ message, trouble_since }).execute()
 }
 
 /** Its turn is over. Says nothing to one whose turn is over already. */
@@ -145,6 +162,16 @@ export function keptJobs(db: Executor, nodeName: string): Promise<Key[]> {
     .where('node_name', '=', nodeName)
     .where('job_kept', '=', true)
     .execute()
+}
+
+/** The jobs that were kept and are of no use any more: the node does not hold the address that they set, or reports it. */
+export async function uselessJobs(db: Executor): Promise<Key[]> {
+  const rows = await sql<Key>`
+    select n.run_id, n.position from readdress_nodes n
+    where n.job_kept and (n.state in ('done', 'skipped') or not exists (
+      select from allocations a
+      where a.node_name = n.node_name and a.state <> 'quarantined' and a.address = n.unique_ip))`.execute(db)
+  return rows.rows
 }
 
 export async function forgetJob(db: Executor, { run_id, position }: Key): Promise<void> {

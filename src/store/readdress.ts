@@ -160,3 +160,15 @@ export async function stopRun(db: Executor, id: string, stoppedBy: string | null
     .where('state', '=', 'waiting')
     .execute()
 }
+
+/**
+ * Gives up those of a run's nodes that have their turn and of which nothing can be seen now. Their jobs may be there.
+ * @param whyAll what keeps all of them unseen, whether a look has met it or not
+ */
+export async function endUnseen(db: Executor, id: string, message: string, whyAll: string | undefined): Promise<void> {
+  await sql`
+    update readdress_nodes
+    set state = 'failed', message = concat_ws(' ', ${message}::text, coalesce(${whyAll ?? null}::text, message)),
+      job_kept = true, ended_at = clock_timestamp()
+    where run_id = ${id} and state = 'running' and (trouble_since is not null or ${whyAll !== undefined})`.execute(db)
+}

@@ -193,5 +193,8 @@ export interface ReaddressNodesTable {
   job_made_at: Nullable<Date>
   job_kept: Generated<boolean>
   reported_since: Nullable<Date>
+  trouble_since: Nullable<Date>
+  /** An interval; only the database reckons with it. */
+  unseen: Generated<string>
   ended_at: Nullable<Date>
 }

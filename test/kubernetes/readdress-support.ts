@@ -23,6 +23,13 @@ export async function account(lab: Lab, name: string, allowed: readonly object[]
   return lab.kubeconfigFor(name, token)
 }
 
+/** Gives the account other rights. */
+export async function allow(lab: Lab, name: string, allowed: readonly object[]): Promise<void> {
+  const path = `/apis/rbac.authorization.k8s.io/v1/clusterroles/${name}`
+  const changed = await lab.ask('PATCH', path, { rules: allowed }, { contentType: 'application/merge-patch+json' })
+  if (changed.status !== 200) throw new Error(JSON.stringify(changed.body))
+}
+
 /** A service with the cluster at hand. */
 export function startWith(
   t: Pick<Test, 'teardown'>,

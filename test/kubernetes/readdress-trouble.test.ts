@@ -2,7 +2,18 @@ import t from 'tap'
 import { problem, sql } from '../api/support.js'
 import { installJobs, startEdges } from './edge.js'
 import { startLab } from './lab.js'
-import { account, begin, ended, eventually, nodesOf, quick, rules, startWith, unique } from './readdress-support.js'
+import {
+  account,
+  allow,
+  begin,
+  ended,
+  eventually,
+  nodesOf,
+  quick,
+  rules,
+  startWith,
+  unique,
+} from './readdress-support.js'
 
 const lab = await startLab(t)
 await installJobs(lab)
@@ -28,6 +39,41 @@ t.test('an address that is taken away meanwhile is not set, as far as that can s
     job: null,
   })
   await eventually('its job is gone', () => edges.jobs.size === 0)
+})
+
+t.test('the job of one that failed goes when its address is taken away', async (t) => {
+  const service = await startWith(t, await account(lab, 'kept'))
+  const wish = { settleSeconds: 1, timeoutSeconds: 1 }
+  const jobs: string[] = []
+  const runs: string[] = []
+  for (const name of ['loses', 'keeps']) {
+    await unique(service, name)
+    await edges.join(name, '192.168.1.10', 'ignores')
+    const run = await begin(service, `/v1/nodes/${name}/readdress`, wish)
+    t.match(await ended(service, run.id), { state: 'failed' })
+    runs.push(run.id)
+    jobs.push((await nodesOf(service, run.id))[name].job)
+  }
+  const [lost, kept] = jobs as [string, string]
+  t.ok(edges.jobs.has(lost) && edges.jobs.has(kept), 'both are kept')
+  t.equal((await service.call('DELETE', '/v1/nodes/loses/allocation?force=true')).status, 200)
+  await eventually('the one is gone', () => !edges.jobs.has(lost))
+  t.ok(edges.jobs.has(kept), 'the other is not')
+  await eventually('and known to be', async () => (await nodesOf(service, runs[0]!)).loses.job === null)
+})
+
+t.test('a job that could not be removed goes as soon as it may, if it is of no use', async (t) => {
+  const service = await startWith(t, await account(lab, 'late-right', withoutJobVerb('delete')))
+  edges.recount()
+  await unique(service, 'stuck')
+  await edges.join('stuck', '192.168.1.10', 'ignores')
+  const run = await begin(service, '/v1/nodes/stuck/readdress', quick)
+  const { name } = await eventually('its job is there', () => edges.made[0] ?? false)
+  t.equal((await service.call('DELETE', '/v1/nodes/stuck/allocation?force=true')).status, 200)
+  t.match(await ended(service, run.id), { state: 'failed' })
+  t.match((await nodesOf(service, run.id)).stuck, { message: /taken from it .* still there.* 403: /, job: name })
+  await allow(lab, 'late-right', rules)
+  await eventually('it is gone', () => !edges.jobs.has(name))
 })
 
 t.test('what dies between making a job and writing that down makes no other', async (t) => {

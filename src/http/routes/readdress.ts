@@ -135,6 +135,8 @@ export const readdressRoutes: FastifyPluginAsyncTypebox<{ services: Services }> 
         tags: ['readdress'],
         operationId: 'stopReaddress',
         summary: 'Stop a run: who waits does not begin, who is under way is finished',
+        description:
+          'A node under way of which nothing can be seen just then, because the kube-apiserver does not answer or the service is connected to no cluster, has `failed` at once: nobody can finish it.',
         params: ofRun,
         querystring: change,
         response: { 200: ref(Readdress) },
