@@ -58,6 +58,7 @@ t.test('too much at once', async (t) => {
   )
   t.strictSame(plan([gone('a')], { default: 3 }).due, ['a'], 'one may always go, of however few')
   t.strictSame(plan(many(2), { default: 3 }).due, [], 'two of three may not')
+  t.strictSame(plan(many(2), { default: 19 }).due, [], 'a share of nearly two is one')
   t.strictSame(
     plan([...many(3, { pool: 'small' }), gone('a')], { small: 4, default: 100 }).due,
     ['a'],

@@ -1,6 +1,12 @@
 import pg from 'pg'
 import t, { type Test } from 'tap'
+import { Problem } from '../../src/core/errors.js'
+import { KnownNodes } from '../../src/domain/known-nodes.js'
+import type { Report, Seen } from '../../src/domain/observe.js'
+import { writeAudit } from '../../src/store/audit.js'
+import type { Executor } from '../../src/store/database.js'
 import { until } from '../faults/support.js'
+import { openTestDatabase } from '../support/database.js'
 import { createDatabase } from '../support/postgres.js'
 import { openWayToPostgres } from '../support/way-to-postgres.js'
 import { ask, like, post, postAll, recording, startWithHook } from './support.js'
@@ -90,14 +96,87 @@ t.test('5,000 nodes that report what they did before cost the database one look 
   t.ok(cost < 10, `15,000 reviews: ${cost} statements beside one a second`)
 })
 
+const reportOf = (name: string): Report => ({ name, nodeUid: 'uid', addresses: ['192.168.1.10'], labels: {} })
+const seen: Seen = { uniqueIp: '10.77.0.1', reports: 'another' }
+const change = (db: Executor, nodeName: string) =>
+  writeAudit(db, { action: 'node.updated', actor: 'admin:x', requestId: null, nodeName })
+
+/** What is known of nodes, and the database where changes of them are told. */
+async function startKnowing(t: Test) {
+  const db = await openTestDatabase(t)
+  const known = new KnownNodes(db, (error) => t.error(error))
+  t.teardown(() => known.close())
+  const learn = (name: string) => known.learn(reportOf(name), async () => seen)
+  const isForgotten = (name: string) => until(`${name} is forgotten`, () => known.recall(reportOf(name)) === undefined)
+  return { db, known, learn, isForgotten }
+}
+
+t.test('a node that comes with another uid or another address is another', async (t) => {
+  const { known, learn } = await startKnowing(t)
+  await learn('edge1')
+  t.equal(known.recall(reportOf('edge1')), seen)
+  t.equal(known.recall({ ...reportOf('edge1'), nodeUid: 'created again' }), undefined)
+  t.equal(known.recall({ ...reportOf('edge1'), addresses: ['192.168.1.11'] }), undefined)
+})
+
+t.test('a refusal is remembered for half a minute, and trouble of the database not at all', async (t) => {
+  const { known } = await startKnowing(t)
+  const refused = new Problem('pool_exhausted', 'No address is free.')
+  await t.rejects(
+    known.learn(reportOf('full'), () => Promise.reject(refused)),
+    refused,
+  )
+  t.throws(() => known.recall(reportOf('full')), refused)
+  const trouble = new Problem('store_unavailable', 'The database is away.')
+  await t.rejects(
+    known.learn(reportOf('away'), () => Promise.reject(trouble)),
+    trouble,
+  )
+  t.equal(known.recall(reportOf('away')), undefined)
+  const now = performance.now()
+  t.intercept(performance, 'now', { value: () => now + 31_000 })
+  t.equal(known.recall(reportOf('full')), undefined)
+})
+
+t.test('what changes while it is looked up is not remembered', async (t) => {
+  const { db, known, learn, isForgotten } = await startKnowing(t)
+  await learn('other')
+  await known.learn(reportOf('edge1'), async () => {
+    for (const name of ['edge1', 'other']) await change(db, name)
+    await isForgotten('other')
+    return seen
+  })
+  t.equal(known.recall(reportOf('edge1')), undefined)
+})
+
+t.test('a change that is committed after later ones is noticed all the same', async (t) => {
+  const { db, known, learn, isForgotten } = await startKnowing(t)
+  for (const name of ['slow', 'quick', 'last']) await learn(name)
+  await db.transaction().execute(async (trx) => {
+    await change(trx, 'slow')
+    await change(db, 'quick')
+    await isForgotten('quick')
+  })
+  await change(db, 'last')
+  await isForgotten('last')
+  t.equal(known.recall(reportOf('slow')), undefined)
+})
+
 t.test('a database that is slow holds up no node', async (t) => {
   const service = await startWithHook(t)
   const go = await holdUp(t, service.databaseUrl)
-  const { warnings } = await ask(t, service, status, '?timeout=1s')
-  t.match(warnings.join(), /took too long/)
+  const answered: string[] = []
+  await Promise.all(
+    ['2s', '100ms'].map(async (timeout) => {
+      const { warnings } = await ask(t, service, status, `?timeout=${timeout}`)
+      t.match(warnings.join(), /took too long/)
+      answered.push(timeout)
+    }),
+  )
+  t.same(answered, ['100ms', '2s'], 'who waits for less is answered before')
   await go()
   const { text } = await service.call('GET', '/metrics')
-  t.match(text, /edge_ipam_hook_reviews_total\{outcome="late"\} 1/)
+  t.match(text, /edge_ipam_hook_reviews_total\{outcome="late"\} 2/)
 })
 
 t.test('the listener of the hook serves the hook, and nothing else; elsewhere the hook takes a token', async (t) => {

@@ -41,6 +41,14 @@ t.test('a node that reports its unique IP is registered, with its uid', async (t
   t.equal(node.sequence, held.sequence)
 })
 
+t.test('a node of two families has joined when one of its addresses is its unique IP', async (t) => {
+  const service = await startWithHook(t)
+  const { body: held } = await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  const both = like(status, { addresses: ['fd00::10', held.uniqueIp] })
+  t.same(await ask(t, service, both), { status: 200, warnings: [], patch: [] })
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.state, 'registered')
+})
+
 t.test('of a request for the node itself the old status counts: the new one is dropped', async (t) => {
   const service = await startWithHook(t)
   const { body: held } = await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
@@ -74,6 +82,16 @@ t.test(
   },
 )
 
+t.test('each other address that a node comes to report is written down; its display IP stays', async (t) => {
+  const service = await startWithHook(t)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  for (const address of ['192.168.1.10', '192.168.1.11']) await ask(t, service, like(status, { addresses: [address] }))
+  const { body } = await service.call('GET', '/v1/audit?nodeName=edge1&action=node.updated')
+  const reported = body.items.flatMap(({ after }: { after: { reportedIp?: string } }) => after.reportedIp ?? [])
+  t.same(reported, ['192.168.1.11', '192.168.1.10'])
+  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.displayIp, '192.168.1.10')
+})
+
 t.test('an InternalIP that is no address counts for nothing', async (t) => {
   const service = await startWithHook(t)
   await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
@@ -95,8 +113,11 @@ t.test('the labels of a node that nobody announced choose its pool', async (t) =
   await service.call('POST', '/v1/pools', pool)
   const review = like(status, {})
   review.request.object.metadata.labels['kubernetes.io/arch'] = 'arm64'
+  for (let i = 0; i < 100; i++) review.request.object.metadata.labels[`site-${i}`] = ''
   await ask(t, service, review)
-  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.pool, 'arm')
+  const { body: node } = await service.call('GET', '/v1/nodes/edge1')
+  t.equal(node.pool, 'arm')
+  t.equal(Object.keys(node.labels).length, 64, 'of more labels than a node may have, as many as it may')
 })
 
 t.test('an address of a pool is never a display IP', async (t) => {
@@ -133,13 +154,25 @@ t.test('nodes that are no edge nodes are nobody’s business', async (t) => {
   t.equal((await service.call('GET', '/v1/nodes/edge1')).status, 404)
 })
 
+t.test('which nodes are edge nodes is a setting', async (t) => {
+  const service = await startWithHook(t, { EDGE_IPAM_EDGE_LABEL: 'example.com/edge' })
+  t.same((await ask(t, service, status)).warnings, [], 'not by the usual label then')
+  const labelled = like(status, {})
+  labelled.request.object.metadata.labels = { 'example.com/edge': '' }
+  t.match((await ask(t, service, labelled)).warnings.join(), /nobody announced/)
+})
+
 t.test('a dry run changes nothing', async (t) => {
   const service = await startWithHook(t, { EDGE_IPAM_UNKNOWN_NODES: 'allocate' })
   await ask(t, service, like(status, { dryRun: true }))
   t.equal((await service.call('GET', '/v1/nodes/edge1')).status, 404)
   const { body: held } = await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  await ask(t, service, like(status, { dryRun: true }))
   await ask(t, service, like(status, { dryRun: true, addresses: [held.uniqueIp] }))
-  t.equal((await service.call('GET', '/v1/nodes/edge1')).body.state, 'allocated')
+  t.match((await service.call('GET', '/v1/nodes/edge1')).body, { state: 'allocated', displayIp: null })
+  await ask(t, service, like(status, { dryRun: true, name: 'edge2' }))
+  await ask(t, service, like(status, { name: 'edge2' }))
+  t.equal((await service.call('GET', '/v1/nodes/edge2')).status, 200, 'nor what is done about the same node after it')
 })
 
 t.test('what cannot be read passes, and says so', async (t) => {

@@ -52,6 +52,13 @@ function addressesOf(all: { type: string; address: string }[]): readonly NodeAdd
   return readReview(review)!.addresses
 }
 
+t.test('an InternalIP is the same however it is written, and none where it is no address', async (t) => {
+  const read = (address: string) => addressesOf([{ type: 'InternalIP', address }])[0]?.internalIp
+  t.equal(read('FD00:0:0::0010'), 'fd00::10')
+  t.equal(read('edge1'), undefined)
+  t.same(rewritten(addressesOf([{ type: 'InternalIP', address: 'FD77:0::1' }]), 'fd77::1'), [])
+})
+
 t.test('a rewritten list differs in one InternalIP at most, and is not rewritten again', async (t) => {
   const isInternal = ({ type, address }: { type: string; address: string }) =>
     type === 'InternalIP' && isIP(address) !== 0
