@@ -226,7 +226,13 @@ export class Problem extends Error {
   constructor(
     readonly code: ProblemCode,
     readonly detail: string,
-    readonly extra: { errors?: readonly FieldError[]; retryAfter?: number; allow?: readonly string[] } = {},
+    readonly extra: {
+      errors?: readonly FieldError[]
+      retryAfter?: number
+      allow?: readonly string[]
+      /** What is behind it has its line in the log: one for each request would be too many. */
+      told?: true
+    } = {},
   ) {
     super(detail)
   }
