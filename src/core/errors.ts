@@ -206,7 +206,7 @@ export const problems = {
   },
   cluster_unavailable: {
     title: 'The cluster does not answer',
-    means: 'The kube-apiserver is away, or refuses to answer this service.',
+    means: 'The kube-apiserver is away, or refuses to answer this service; or more tokens come than it is asked about.',
     remedy:
       'Send it again as `Retry-After` says; where `detail` says "forbidden", give the service the rights it needs.',
   },
@@ -226,7 +226,13 @@ export class Problem extends Error {
   constructor(
     readonly code: ProblemCode,
     readonly detail: string,
-    readonly extra: { errors?: readonly FieldError[]; retryAfter?: number; allow?: readonly string[] } = {},
+    readonly extra: {
+      errors?: readonly FieldError[]
+      retryAfter?: number
+      allow?: readonly string[]
+      /** What is behind it has its line in the log: one for each request would be too many. */
+      told?: true
+    } = {},
   ) {
     super(detail)
   }

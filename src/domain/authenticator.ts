@@ -12,6 +12,12 @@ const FRESH = 500
 const USE_NOTED_EVERY = 60_000
 const MAX_REMEMBERED = 10_000
 
+/** The request that a secret came with. One of Fastify fits. */
+export interface Origin {
+  readonly ip: string
+  readonly raw: { readonly socket: object }
+}
+
 interface Remembered {
   /** Who it is; a promise as long as the database has not answered. */
   caller: Caller | null | Promise<Caller | null>
@@ -23,7 +29,7 @@ interface Remembered {
 export class Authenticator {
   readonly #remembered = new Map<string, Remembered>()
   readonly #noted = new Map<string, number>()
-  /** What came last from each source, and its digest: to make it costs as much as to log the request. */
+  /** What came last by each connection, and its digest: to make it costs as much as to log the request. */
   readonly #last = new WeakMap<object, { secret: string; digest: string }>()
 
   constructor(
@@ -34,15 +40,14 @@ export class Authenticator {
 
   /**
    * At once where it is remembered.
-   * @param source the connection that it came by
    * @returns null: nobody, or expired. @throws Problem store_unavailable
    */
-  identify(secret: string, source: object): Caller | null | Promise<Caller | null> {
-    const digest = this.#digestOf(secret, source)
+  identify(secret: string, origin: Origin): Caller | null | Promise<Caller | null> {
+    const digest = this.#digestOf(secret, origin.raw.socket)
     const known = this.#remembered.get(digest)
     if (known && performance.now() - known.askedAt < FRESH) return known.caller
     if (this.#remembered.size >= MAX_REMEMBERED) this.#remembered.clear()
-    const caller = this.#ask(secret, digest)
+    const caller = this.#ask(secret, digest, origin.ip)
     const asked: Remembered = { caller, askedAt: performance.now() }
     this.#remembered.set(digest, asked)
     caller.then(
@@ -60,18 +65,18 @@ export class Authenticator {
   }
 
   /** Who compares here has only what the same connection said before: nothing can be learned from how long it takes. */
-  #digestOf(secret: string, source: object): string {
-    const last = this.#last.get(source)
+  #digestOf(secret: string, connection: object): string {
+    const last = this.#last.get(connection)
     if (last?.secret === secret) return last.digest
     const digest = digestOf(secret)
-    this.#last.set(source, { secret, digest })
+    this.#last.set(connection, { secret, digest })
     return digest
   }
 
-  async #ask(secret: string, hex: string): Promise<Caller | null> {
+  async #ask(secret: string, hex: string, ip: string): Promise<Caller | null> {
     const digest = Buffer.from(hex, 'hex')
     const row = await withRetries(() => findTokenByDigest(this.db, digest))
-    if (!row) return this.accounts?.identify(secret, hex) ?? null
+    if (!row) return this.accounts?.identify(secret, hex, ip) ?? null
     if (row.expired || !timingSafeEqual(row.digest, digest)) return null
     this.#noteUse(row.id)
     return { role: row.role, tokenId: row.id, namePattern: row.name_pattern, limited: row.max_uses !== null }

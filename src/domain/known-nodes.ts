@@ -10,6 +10,11 @@ const LONGEST = 10 * 60_000
 /** The same for a refusal: a full pool has room again when time has passed, and a pool's change names no node. */
 const LONGEST_REFUSED = 30_000
 /**
+ * Each lasts for a time of its own, between this part of the longest and all of it: what is learned together, as after a
+ * start, would else be looked up anew together, for ever after.
+ */
+const LEAST_PART = 0.5
+/**
  * A row's id is taken before its transaction ends, so rows come behind others with greater ids. After so many looks all are
  * there: no transaction of ours takes so long.
  */
@@ -27,8 +32,8 @@ interface Known {
 
 /**
  * Remembers what was seen of nodes that report the same again and again: thousands of them every few seconds cost the
- * database nothing as long as nothing changes. What changes is told by the audit trail, which every replica's changes are
- * in, by one small question a second.
+ * database a look-up of each in some minutes as long as nothing changes. What changes is told by the audit trail, which
+ * every replica's changes are in, by one small question a second.
  */
 export class KnownNodes {
   readonly #known = new Map<string, Known>()
@@ -79,11 +84,18 @@ export class KnownNodes {
     const round = this.#round
     const found = await look().catch(refusal)
     const lasts = found instanceof Problem ? LONGEST_REFUSED : LONGEST
-    if (this.#known.size >= MOST) this.#known.clear()
     if (round === this.#round) {
-      this.#known.set(report.name, { signature: signatureOf(report), found, until: performance.now() + lasts })
+      const part = LEAST_PART + Math.random() * (1 - LEAST_PART)
+      this.#remember(report.name, { signature: signatureOf(report), found, until: performance.now() + part * lasts })
     }
     return given(found)
+  }
+
+  /** As the newest; where there are too many the oldest goes. */
+  #remember(name: string, known: Known): void {
+    this.#known.delete(name)
+    if (this.#known.size >= MOST) this.#known.delete(this.#known.keys().next().value!)
+    this.#known.set(name, known)
   }
 
   async close(): Promise<void> {

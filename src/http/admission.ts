@@ -46,14 +46,20 @@ export class Admission {
 
   constructor(private readonly log: AdmissionLog) {}
 
-  /** Has it stand before whatever the server does with a request. */
-  guard(server: Server): void {
+  /**
+   * Has it stand before whatever the server does with a request.
+   * @param onRefused told of each that is refused
+   */
+  guard(server: Server, onRefused: (url: string) => void = () => {}): void {
     const [serve] = server.listeners('request') as [Serve]
     server.removeListener('request', serve)
     const gate: Gate = {
       // A server that ends takes what still comes: one request of each connection.
       hasRoom: () => !server.listening || this.#hasRoom(),
-      countRefusal: () => this.#countRefusal(),
+      countRefusal: (url) => {
+        onRefused(url)
+        this.#countRefusal()
+      },
     }
     const admission = this
     // One function for all responses, and no closure for each: every request comes by here.
@@ -70,7 +76,7 @@ export class Admission {
         serve(request, response)
       } else {
         refuse(request, response)
-        gate.countRefusal()
+        gate.countRefusal(request.url!)
         // Not sooner: what is left of its body would come before the next request.
         request.on('end', () => refuseQuickly(request.socket, gate))
       }

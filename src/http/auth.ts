@@ -27,7 +27,7 @@ export function guard(app: FastifyInstance, { authenticator, failures }: Service
     const { access } = request.routeOptions.config
     if (access === undefined || access === 'open') return done()
     const secret = bearer.exec(request.headers.authorization ?? '')?.[1]
-    const caller = secret === undefined ? null : authenticator.identify(secret, request.raw.socket)
+    const caller = secret === undefined ? null : authenticator.identify(secret, request)
     if (!(caller instanceof Promise)) return done(judge(caller, secret, access, request))
     caller.then((answer) => done(judge(answer, secret, access, request)), done)
   })

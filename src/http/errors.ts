@@ -128,7 +128,7 @@ export function errorHandler(error: unknown, request: FastifyRequest, reply: Fas
     reply.raw.shouldKeepAlive = true
     request.raw.resume()
   }
-  if (statusOf[problem.code] >= 500) {
+  if (statusOf[problem.code] >= 500 && !problem.extra.told) {
     const cause = problem.cause ?? error
     // A driver's message can quote values, and on the northbound side those may be what nobody there may see.
     const { message, stack, code } = cause as { message?: string; stack?: string; code?: string }

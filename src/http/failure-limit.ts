@@ -1,4 +1,5 @@
 import { Problem } from '../core/errors.js'
+import { sourceOf } from '../core/source.js'
 
 const WINDOW = 60_000
 const MOST = 120
@@ -26,13 +27,4 @@ export class FailureLimit {
       retryAfter: Math.ceil((entry.since + WINDOW - now) / 1000),
     })
   }
-}
-
-/** Who has one address of IPv6 has its /64; an IPv4 address is one source, also where it is written as IPv6. */
-function sourceOf(ip: string): string {
-  const [, mapped] = /^::ffff:(\d+\.\d+\.\d+\.\d+)$/i.exec(ip) ?? []
-  if (mapped !== undefined) return mapped
-  if (!ip.includes(':')) return ip
-  const [head = ''] = ip.split('::')
-  return [...head.split(':'), '0', '0', '0', '0'].slice(0, 4).join(':')
 }

@@ -19,7 +19,11 @@ export interface Route {
 /** Every code that a route may answer with. */
 export function problemsOf({ method, config = {} }: Route): ProblemCode[] {
   const codes: ProblemCode[] = ['validation_failed', ...(config.problems ?? [])]
-  if (config.access !== 'open') codes.push('unauthorized', 'forbidden', 'rate_limited', 'internal', 'store_unavailable')
+  if (config.access !== 'open') {
+    codes.push('unauthorized', 'forbidden', 'rate_limited', 'internal', 'store_unavailable')
+    // Of a ServiceAccount's token it is asked whose it is.
+    codes.push('cluster_unavailable')
+  }
   // Of every other method the body is read, also where none is asked for.
   if (method !== 'GET') codes.push('malformed_json', 'payload_too_large', 'unsupported_media_type')
   return allCodes.filter((code) => codes.includes(code))

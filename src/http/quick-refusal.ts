@@ -14,7 +14,7 @@ import { requestIdOf } from './request-id.js'
 /** Where requests are let in, or not. */
 export interface Gate {
   hasRoom(): boolean
-  countRefusal(): void
+  countRefusal(url: string): void
 }
 
 const met = new WeakSet<Socket>()
@@ -36,7 +36,7 @@ export function refuseQuickly(socket: Socket, gate: Gate): void {
       parse(chunk)
     } else {
       socket.write(refusalText(requestIdOf({ headers: asked.headers })), 'latin1')
-      gate.countRefusal()
+      gate.countRefusal(asked.url)
     }
   }
   socket.removeListener('data', parse)

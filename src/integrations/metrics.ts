@@ -14,7 +14,7 @@ export interface Metrics {
   observer: Observer
   /** Counts a request that was answered. */
   request: (request: FastifyRequest, reply: FastifyReply) => void
-  /** Counts a review that the admission hook answered. */
+  /** Counts a review for the admission hook. */
   review: (outcome: string) => void
 }
 
@@ -61,7 +61,7 @@ export function createMetrics(sources: {
   const reviews = new Map<string, number>()
   new Counter({
     name: 'edge_ipam_hook_reviews_total',
-    help: 'Reviews that the admission hook answered, by what became of them; late, failed and unreadable ones passed unseen.',
+    help: 'Reviews for the admission hook by what became of them; late, failed and unreadable ones passed unseen, unanswered and overload are errors.',
     labelNames: ['outcome'],
     registers,
     collect() {
@@ -147,7 +147,7 @@ function countLock(lock: Readonly<LockStats>, registers: Registry[]): void {
 function countAdmission(admission: Readonly<Admission['stats']>, registers: Registry[]): void {
   new Counter({
     name: 'edge_ipam_http_refused_total',
-    help: 'Requests that were refused at once because more came than could be served; no other metric counts them.',
+    help: 'Requests that were refused at once because more came than could be served; no other metric of requests counts them.',
     registers,
     collect() {
       this.reset()

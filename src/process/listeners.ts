@@ -6,6 +6,7 @@ import type { FastifyBaseLogger } from 'fastify'
 import { type AppOptions, buildApp } from '../app.js'
 import type { Config } from '../config/config.js'
 import type { Admission } from '../http/admission.js'
+import { HOOK_PATH } from '../integrations/hook/plugin.js'
 import { StartError } from './start-error.js'
 import { followKeyPair, type KeyFiles, type KeyPair, readKeyPair } from './tls-files.js'
 
@@ -56,7 +57,7 @@ export async function openListeners(
       const tls = keyFiles && (followed.get(names)?.present ?? readKeyPair(keyFiles))
       const app = await buildApp({ ...options, door, tls, trustedProxies: config.trustedProxies })
       apps.push(app)
-      admission.guard(app.server)
+      admission.guard(app.server, (url) => url.split('?')[0] === HOOK_PATH && options.metrics.review('overload'))
       if (keyFiles && tls) {
         const server = app.server as unknown as TlsServer
         const servers = [...(followed.get(names)?.servers ?? []), server]

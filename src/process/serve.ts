@@ -4,6 +4,7 @@ import type { Kysely } from 'kysely'
 import { pino } from 'pino'
 import pretty from 'pino-pretty'
 import { Connection } from '../cluster/connection.js'
+import { reviewToken } from '../cluster/token-review.js'
 import type { Config } from '../config/config.js'
 import { Authenticator } from '../domain/authenticator.js'
 import { startEngine } from '../domain/context.js'
@@ -26,6 +27,7 @@ import { openStore } from './open-store.js'
 import { readdressing, removingJobs } from './readdressing.js'
 import { StartError } from './start-error.js'
 import { type Stop, stopAll } from './stop.js'
+import { Troubles } from './troubles.js'
 
 const SWEEP_EVERY = 30_000
 /** Bytes. A busy process writes its log in blocks, a quiet one every 50 ms. */
@@ -67,8 +69,10 @@ export async function serve(
     const cluster = await openCluster(config, log)
     const accounts =
       cluster &&
-      new ServiceAccounts(cluster, config.serviceAccounts as ReadonlyMap<string, TokenRole>, (error) =>
-        log.warn({ cause: error.message }, 'the kube-apiserver was not asked whose a token is'),
+      new ServiceAccounts(
+        (token) => reviewToken(cluster, token),
+        config.serviceAccounts as ReadonlyMap<string, TokenRole>,
+        new Troubles(log),
       )
     const services = {
       db,

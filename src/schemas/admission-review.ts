@@ -1,48 +1,45 @@
 import { Type } from '@fastify/type-provider-typebox'
 
 /**
- * As Kubernetes has it (admission.k8s.io/v1), and open: every release of Kubernetes adds fields, and a review that is refused
- * for its shape would hold up a node.
+ * As Kubernetes has it (admission.k8s.io/v1), and of any shape: every release of Kubernetes adds fields, and a review that is
+ * refused for its shape would hold up a node. What it has to have, core/node-review.ts reads.
  */
-export const AdmissionReview = Type.Object(
-  {
-    apiVersion: Type.Optional(Type.String()),
-    kind: Type.Optional(Type.String()),
-    request: Type.Optional(Type.Any({ description: 'What is asked about: `uid`, `operation`, `object`, …' })),
+export const AdmissionReview = Type.Unsafe<unknown>({
+  properties: {
+    apiVersion: {},
+    kind: {},
+    request: { description: 'What is asked about: `uid`, `operation`, `object`, …' },
   },
-  {
-    additionalProperties: true,
-    description: 'An AdmissionReview of `admission.k8s.io/v1`.',
-    examples: [
-      {
-        apiVersion: 'admission.k8s.io/v1',
-        kind: 'AdmissionReview',
-        request: {
-          uid: '4cd1736f-53b5-47e4-b6b2-0352c7c8354c',
-          kind: { group: '', version: 'v1', kind: 'Node' },
-          resource: { group: '', version: 'v1', resource: 'nodes' },
-          subResource: 'status',
-          name: 'hamburg-cam-1',
-          operation: 'UPDATE',
-          dryRun: false,
-          object: {
-            metadata: {
-              name: 'hamburg-cam-1',
-              uid: 'affa3be2-6531-4092-a748-292de6a10765',
-              labels: { 'node-role.kubernetes.io/edge': '' },
-            },
-            status: {
-              addresses: [
-                { type: 'InternalIP', address: '192.168.1.10' },
-                { type: 'Hostname', address: 'hamburg-cam-1' },
-              ],
-            },
+  description: 'An AdmissionReview of `admission.k8s.io/v1`.',
+  examples: [
+    {
+      apiVersion: 'admission.k8s.io/v1',
+      kind: 'AdmissionReview',
+      request: {
+        uid: '4cd1736f-53b5-47e4-b6b2-0352c7c8354c',
+        kind: { group: '', version: 'v1', kind: 'Node' },
+        resource: { group: '', version: 'v1', resource: 'nodes' },
+        subResource: 'status',
+        name: 'hamburg-cam-1',
+        operation: 'UPDATE',
+        dryRun: false,
+        object: {
+          metadata: {
+            name: 'hamburg-cam-1',
+            uid: 'affa3be2-6531-4092-a748-292de6a10765',
+            labels: { 'node-role.kubernetes.io/edge': '' },
+          },
+          status: {
+            addresses: [
+              { type: 'InternalIP', address: '192.168.1.10' },
+              { type: 'Hostname', address: 'hamburg-cam-1' },
+            ],
           },
         },
       },
-    ],
-  },
-)
+    },
+  ],
+})
 
 export const AdmissionAnswer = Type.Object(
   {

@@ -1,5 +1,9 @@
+import { once } from 'node:events'
+import { Agent } from 'node:https'
+import { connect } from 'node:net'
 import t from 'tap'
-import { ask, like, recording, startWithHook } from './support.js'
+import { until } from '../faults/support.js'
+import { ask, like, post, recording, startWithHook } from './support.js'
 
 const joined = recording('registration')
 const [created, labelled, status] = joined
@@ -190,4 +194,69 @@ t.test('what cannot be read passes, and says so', async (t) => {
   }
   const { text } = await service.call('GET', '/metrics')
   t.match(text, /edge_ipam_hook_reviews_total\{outcome="unreadable"\} 5/)
+})
+
+t.test('whatever the kube-apiserver may come to send is read as far as it can be', async (t) => {
+  const service = await startWithHook(t)
+  await service.call('POST', '/v1/allocations', { nodeName: 'edge1' })
+  for (const query of [
+    '?timeout=2s&reinvocation=1',
+    '?timeout=',
+    `?timeout=${'9'.repeat(100)}h`,
+    '?timeout=1s&timeout=2s',
+  ]) {
+    const { warnings } = await ask(t, service, status, query)
+    t.match(warnings.join(), /reports 192\.168\.1\.10/, `${query}: it was looked at`)
+  }
+  const { warnings } = await ask(t, service, { ...status, apiVersion: { of: 'another kind' } })
+  t.match(warnings.join(), /reports 192\.168\.1\.10/)
+  for (const shape of [{ ...status, kind: 1 }, { request: { uid: 'a uid' } }, [], 'text', 1, null]) {
+    const { warnings, patch } = await ask(t, service, shape)
+    t.match(warnings.join(), /could not be read/, JSON.stringify(shape).slice(0, 40))
+    t.same(patch, [])
+  }
+  const { text } = await service.call('GET', '/metrics')
+  t.match(text, /edge_ipam_hook_reviews_total\{outcome="another"\} 5/)
+  t.match(text, /edge_ipam_hook_reviews_total\{outcome="unreadable"\} 6/)
+})
+
+t.test('what has no uid to be answered to is an error, and counted', async (t) => {
+  const service = await startWithHook(t)
+  const url = `${service.ready.webhook}/hooks/kubernetes/nodes?timeout=2s`
+  for (const [body, expected] of [
+    ['{"kind":', 400],
+    ['', 400],
+    [JSON.stringify({ ...status, more: 'x'.repeat(2 * 1024 * 1024) }), 413],
+  ] as const) {
+    t.equal((await post(url, body)).status, expected)
+  }
+  const counted = async () => (await service.call('GET', '/metrics')).text
+  t.match(await counted(), /edge_ipam_hook_reviews_total\{outcome="unanswered"\} 3/)
+  await service.call('POST', '/hooks/kubernetes/nodes', {}, { token: 'not a token' })
+  t.match(await counted(), /edge_ipam_hook_reviews_total\{outcome="unanswered"\} 3/, 'strangers send no reviews')
+})
+
+t.test('a review that finds no room is an error, and counted', async (t) => {
+  const service = await startWithHook(t)
+  // As many bodies as are let in together, on the other listener; they never come.
+  const { hostname, port } = new URL(service.url)
+  for (let i = 0; i < 32; i++) {
+    const socket = connect(Number(port), hostname)
+    t.teardown(() => socket.destroy())
+    await once(socket, 'connect')
+    socket.write(
+      `POST /v1/allocations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer ${service.adminToken}\r\n` +
+        `Content-Type: application/json\r\nContent-Length: ${2 * 1024 * 1024}\r\n\r\n`,
+    )
+  }
+  const metrics = async () => (await service.call('GET', '/metrics')).text
+  await until('they are under way', async () => /^edge_ipam_http_requests_under_way 33$/m.test(await metrics()))
+  const agent = new Agent({ keepAlive: true, maxSockets: 1 })
+  t.teardown(() => agent.destroy())
+  // On one connection: what is refused there first is read by Node, and what comes then by ourselves.
+  for (let i = 0; i < 3; i++) {
+    const url = `${service.ready.webhook}/hooks/kubernetes/nodes?timeout=2s`
+    t.equal((await post(url, JSON.stringify(status), { agent })).status, 503)
+  }
+  t.match(await metrics(), /edge_ipam_hook_reviews_total\{outcome="overload"\} 3/)
 })

@@ -51,7 +51,7 @@ export async function ask(t: Test, service: Service, review: Review, query = '?t
   const answer = JSON.parse(body)
   t.equal(answer.apiVersion, 'admission.k8s.io/v1')
   t.equal(answer.kind, 'AdmissionReview')
-  t.equal(answer.response.uid, review.request?.uid ?? '')
+  t.equal(answer.response.uid, review?.request?.uid ?? '')
   t.equal(answer.response.allowed, true, 'never in the way')
   const { warnings = [], patch, patchType } = answer.response
   t.equal(patchType, patch === undefined ? undefined : 'JSONPatch')

@@ -1,4 +1,5 @@
 import { copyFile, rename, writeFile } from 'node:fs/promises'
+import { Agent, request } from 'node:http'
 import t from 'tap'
 import { type Lab, startLab } from './lab.js'
 import { startInCluster, until } from './service.js'
@@ -58,7 +59,7 @@ t.test('tokens of ServiceAccounts', async (t) => {
       t.equal((await look(cloudcore)).status, 200)
       const [head, claims] = cloudcore.split('.')
       const other = await look([head, claims, 'another'].join('.'))
-      t.match(other, { status: 503, body: { code: 'store_unavailable' } })
+      t.match(other, { status: 503, body: { code: 'cluster_unavailable' } })
       t.ok(other.headers.get('retry-after'))
       await lab.apiserver.start()
     },
@@ -120,3 +121,64 @@ t.test('a kubeconfig that is wrong is refused at the start, by name', async (t) 
     message: /ended with 2:[\s\S]*EDGE_IPAM_KUBERNETES: .*wrong\.kubeconfig names no cluster/,
   })
 })
+
+/** The status that a GET has with the token, from an address of this machine. */
+function statusOf(url: string, token: string, { localAddress, agent }: { localAddress?: string; agent?: Agent } = {}) {
+  return new Promise<number>((resolve, reject) => {
+    const headers = { authorization: `Bearer ${token}` }
+    const sent = request(
+      url,
+      { headers, ...(agent && { agent }), ...(localAddress && { localAddress }) },
+      (response) => {
+        response.resume().on('end', () => resolve(response.statusCode!))
+      },
+    )
+    sent.on('error', reject)
+    sent.end()
+  })
+}
+
+t.test(
+  'a flood of forged tokens costs the kube-apiserver little, and keeps out nobody whose token is good',
+  async (t) => {
+    const lab = await startLab(t)
+    const service = await startInCluster(t, lab, {
+      kubeconfig: await reviewer(lab, 'edge-ipam'),
+      env: { EDGE_IPAM_SERVICE_ACCOUNTS: roles },
+    })
+    const [known, fresh] = [await lab.tokenOf('kubeedge', 'cloudcore'), await lab.tokenOf('kubeedge', 'cloudcore')]
+    const url = `${service.url}/v1/nodes/nobody/unique-ip`
+    t.equal(await statusOf(url, known), 404)
+    const reviews = async () => (await lab.audited()).filter(({ resource }) => resource === 'tokenreviews').length
+    const [before, began] = [await reviews(), performance.now()]
+    const [head, claims] = known.split('.')
+    const agent = new Agent({ keepAlive: true, maxSockets: 250 })
+    t.teardown(() => agent.destroy())
+    const flood = Promise.all(
+      Array.from({ length: 2_000 }, (_, i) => statusOf(url, `${head}.${claims}.${i}`, { agent })),
+    )
+    let [going, served] = [true, 0]
+    const over = flood.finally(() => {
+      going = false
+    })
+    t.equal(await statusOf(url, fresh, { localAddress: '127.0.0.2' }), 404, 'one that is new, from elsewhere')
+    while (going) {
+      const status = await statusOf(url, known)
+      if (status !== 404) t.fail(`a token that is known was answered ${status}`)
+      served++
+    }
+    const statuses = new Set(await over)
+    const seconds = (performance.now() - began) / 1_000
+    const asked = (await reviews()) - before
+    t.ok(served > 1, `one that is known was served ${served} times meanwhile`)
+    // Those of the known token among them: it is asked about every ten seconds.
+    t.ok(asked <= 12 + 11 * seconds, `${asked} reviews in ${seconds} s`)
+    t.ok(asked < 500, 'of 2,000')
+    for (const status of statuses) t.ok([401, 429, 503].includes(status), `${status}`)
+    const told = service.lines.filter(
+      (line) => line.includes('more tokens that are not known come') && !line.includes('over'),
+    )
+    t.equal(told.length, 1, 'the log has one line of it')
+    t.notOk(service.lines.some((line) => line.includes('Service Unavailable')))
+  },
+)

@@ -15,7 +15,7 @@ const ofRun = Type.Object({ id: Type.String({ minLength: 1, maxLength: 64, examp
 const runPages = new Pages('readdress', isRowId)
 const nodePages = new Pages('readdress nodes', isRowId)
 const reading = ['admin', 'auditor'] as const
-const ofCluster: ProblemCode[] = ['no_cluster', 'readdress_not_supported', 'cluster_unavailable']
+const ofCluster: ProblemCode[] = ['no_cluster', 'readdress_not_supported']
 const made = {
   200: { ...ref(Readdress), description: 'There was nothing to do, and nothing was made.' },
   202: withLocation({ ...ref(Readdress), description: 'It is under way.' }),

@@ -8,7 +8,6 @@ import { observe, type Report, type Seen, type UnknownNodes } from '../../domain
 import { readBodiesOfMachines } from '../../http/body.js'
 import type { Services } from '../../http/services.js'
 import { AdmissionAnswer, AdmissionReview } from '../../schemas/admission-review.js'
-import { closed } from '../../schemas/common.js'
 import { millisecondsOf } from './duration.js'
 
 /** How the hook behaves. */
@@ -20,7 +19,20 @@ export interface HookPolicy {
 }
 
 /** What became of a review, as the metric counts it. */
-export type HookOutcome = 'own' | 'another' | 'unknown' | 'refused' | 'passed' | 'unreadable' | 'late' | 'failed'
+export type HookOutcome =
+  | 'own'
+  | 'another'
+  | 'unknown'
+  | 'refused'
+  | 'passed'
+  | 'unreadable'
+  | 'late'
+  | 'failed'
+  | 'unanswered'
+  | 'overload'
+
+/** Where the kube-apiserver sends its reviews. */
+export const HOOK_PATH = '/hooks/kubernetes/nodes'
 
 export interface HookOptions {
   services: Services
@@ -43,8 +55,15 @@ const hook: Caller = { role: 'cloudcore', tokenId: 'hook', namePattern: null, li
 export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, options) => {
   const { services, policy, known, count } = options
   readBodiesOfMachines(app)
+  app.addHook('onError', (_request, _reply, error, done) => {
+    // What was refused for its token was no review of the kube-apiserver's.
+    if (!(error instanceof Problem && ['unauthorized', 'forbidden', 'rate_limited'].includes(error.code))) {
+      count('unanswered')
+    }
+    done()
+  })
   app.post(
-    '/hooks/kubernetes/nodes',
+    HOOK_PATH,
     {
       config: {
         access: options.open ? 'open' : ['cloudcore', 'admin'],
@@ -54,19 +73,19 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
         tags: ['cloudcore'],
         operationId: 'reviewNode',
         summary: 'The admission hook for nodes (AdmissionReview v1)',
-        querystring: Type.Object(
-          {
-            timeout: Type.Optional(
-              Type.String({ maxLength: 32, description: 'As the kube-apiserver sends it: `2s`.' }),
-            ),
-          },
-          closed,
-        ),
+        description:
+          'Any JSON is answered 200 and allowed, and nothing in the query is unknown: what cannot be read gets a warning. What ' +
+          'is no JSON, or too large, has no uid to answer to, and is an error.',
+        querystring: Type.Unsafe<{ timeout?: unknown }>({
+          type: 'object',
+          properties: { timeout: { description: 'As the kube-apiserver sends it: `2s`. Else it is passed over.' } },
+        }),
         body: AdmissionReview,
         response: { 200: AdmissionAnswer },
       },
     },
     async (request) => {
+      if (request.body === undefined) throw new Problem('malformed_json', 'There is no body, and so no review.')
       const review = readReview(request.body)
       if (review === undefined) {
         count('unreadable')
@@ -84,7 +103,7 @@ export const nodeHook: FastifyPluginAsyncTypebox<HookOptions> = async (app, opti
   async function decide(
     review: NodeReview,
     request: Pick<FastifyRequest, 'id' | 'caller' | 'log'>,
-    timeout: string | undefined,
+    timeout: unknown,
   ): Promise<{ warnings: string[]; patch: PatchStep[]; outcome: HookOutcome }> {
     const pass = (outcome: HookOutcome, ...warnings: string[]) => ({ warnings, patch: [], outcome })
     const isEdge = Object.hasOwn(review.labels, policy.edgeLabel)

@@ -3,12 +3,10 @@ import { sql } from 'kysely'
 import t, { type Test } from 'tap'
 import type { Connection } from '../../src/cluster/connection.js'
 import type { Context } from '../../src/domain/context.js'
-import { getReaddress, readdressNodes } from '../../src/domain/readdress.js'
 import { chosenNodes } from '../../src/domain/readdress-choice.js'
-import { advanceReaddress } from '../../src/domain/readdress-steps.js'
 import { openTestDatabase } from '../support/database.js'
 
-// Which nodes are meant, and what time that passes means. With a real cluster: test/kubernetes/readdress*.test.ts.
+// Which nodes are meant. With a real cluster: test/kubernetes/readdress*.test.ts.
 
 const nodeOf = (name: string, ...addresses: string[]): V1Node => ({
   metadata: { name },
@@ -30,23 +28,13 @@ async function start(t: Test, nodes: readonly V1Node[]) {
     insert into allocations (address, pool_id, node_name, sequence, allocated_at)
     select '10.0.0.0'::inet + turn, 1, name, turn, now()
     from unnest(${names}::text[]) with ordinality x (name, turn)`.execute(db)
-  const cluster = { isAway: false, jobs: [] as string[] }
   const api = {
     listNode: async ({ _continue: from = '0' }: { _continue?: string }) => {
       const next = Number(from) + 2
       const metadata = next < nodes.length ? { _continue: String(next) } : {}
       return { items: nodes.slice(Number(from), next), metadata }
     },
-    readNode: async ({ name }: { name: string }) => {
-      if (cluster.isAway) throw new Error('connection refused')
-      return nodes[names.indexOf(name)]
-    },
     getAPIResources: async () => ({ resources: [{ name: 'configupdatejobs' }] }),
-    createClusterCustomObject: async ({ body }: { body: { spec: { nodeNames: string[] } } }) => {
-      cluster.jobs.push(...body.spec.nodeNames)
-    },
-    getClusterCustomObject: async () => ({}),
-    deleteClusterCustomObject: async () => ({}),
   }
   const connection = { kubernetes: {}, api: () => api } as unknown as Connection
   const context = {
@@ -58,7 +46,7 @@ async function start(t: Test, nodes: readonly V1Node[]) {
   } as unknown as Context
   const chosen = async (choice: Parameters<typeof chosenNodes>[2]) =>
     (await chosenNodes(context, connection, choice)).map(({ nodeName }) => nodeName)
-  return { db, cluster, connection, context, chosen }
+  return { chosen }
 }
 
 t.test('of all nodes those are meant that report another address, however many the cluster has', async (t) => {
@@ -74,37 +62,4 @@ t.test('of all nodes those are meant that report another address, however many t
   t.same(await chosen({ labels: { site: 'b' } }), ['b5'])
   t.same(await chosen({ nodeNames: ['b5', 'a4', 'a2', 'b5'] }), ['a4', 'b5'], 'a named one may report none yet')
   await t.rejects(chosen({ nodeNames: ['a1', 'nobody'] }), { code: 'readdress_not_possible' })
-})
-
-t.test('the time that the cluster is away is not counted', async (t) => {
-  const { db, cluster, connection, context } = await start(t, [nodeOf('a1', '192.168.1.10')])
-  const { id } = await readdressNodes(context, { nodeNames: ['a1'], timeoutSeconds: 120 })
-  const isRunning = async () => (await getReaddress(context, id!)).counts.running === 1
-  await advanceReaddress(db, connection)
-  t.same(cluster.jobs, ['a1'])
-  cluster.isAway = true
-  await advanceReaddress(db, connection)
-  await sql`update readdress_nodes set job_made_at = job_made_at - interval '1 hour'`.execute(db)
-  cluster.isAway = false
-  for (let round = 0; round < 3; round++) t.same(await advanceReaddress(db, connection), [])
-  t.ok(await isRunning())
-  await sql`update readdress_nodes set job_made_at = job_made_at - interval '121 seconds'`.execute(db)
-  t.match(await advanceReaddress(db, connection), [{ nodeName: 'a1', state: 'failed' }], 'what passes otherwise is')
-  t.notOk(await isRunning())
-})
-
-t.test('an address that was seen before the cluster was away has to be seen for as long again', async (t) => {
-  const node = nodeOf('a1', '192.168.1.10')
-  const { db, cluster, connection, context } = await start(t, [node])
-  await readdressNodes(context, { nodeNames: ['a1'], settleSeconds: 60 })
-  await advanceReaddress(db, connection)
-  node.status!.addresses = [{ type: 'InternalIP', address: '10.0.0.1' }]
-  await advanceReaddress(db, connection)
-  cluster.isAway = true
-  await advanceReaddress(db, connection)
-  await sql`update readdress_nodes set reported_since = reported_since - interval '1 hour'`.execute(db)
-  cluster.isAway = false
-  for (let round = 0; round < 3; round++) t.same(await advanceReaddress(db, connection), [])
-  await sql`update readdress_nodes set reported_since = reported_since - interval '61 seconds'`.execute(db)
-  t.match(await advanceReaddress(db, connection), [{ nodeName: 'a1', state: 'done' }])
 })
