@@ -64,7 +64,7 @@ export class Connection {
         promiseMiddleware: [
           {
             pre: async (request) => {
-              if (signal?.aborted) throw new Error('the work has ended')
+              if (signal?.aborted) throw new Error('there was no time left to ask the kube-apiserver')
               request.setSignal(within(patience, signal) as never)
               return request
             },
@@ -88,23 +88,34 @@ export class Connection {
       this.#config.loadFromCluster()
     } else {
       const { kubeconfig } = this.place
-      const fresh = new this.kubernetes.KubeConfig()
-      const text = readFileSync(kubeconfig, 'utf8')
-      fresh.loadFromString(text)
-      fresh.makePathsAbsolute(dirname(kubeconfig))
-      for (const { name, user } of this.kubernetes.loadYaml<RawKubeconfig>(text).users ?? []) {
-        // The client reads tokens from a file where a Pod has them, but not where a kubeconfig names one.
-        const file = user?.tokenFile
-        if (file) {
-          Object.assign(fresh.getUser(name)!, {
-            token: readFileSync(resolve(dirname(kubeconfig), file), 'utf8').trim(),
-          })
-        }
-      }
-      if (!fresh.getCurrentCluster()) throw new Error(`${kubeconfig} names no cluster as its current context's`)
+      const fresh = this.#parse(kubeconfig)
+      const cluster = fresh.getCurrentCluster()
+      if (!cluster) throw new Error(`${kubeconfig} names no cluster as its current context's`)
+      // The client reads these when it needs them, and would tell of it only then.
+      const user = fresh.getCurrentUser()
+      for (const file of [cluster.caFile, user?.certFile, user?.keyFile]) if (file) readNamed(kubeconfig, file)
       this.#config.loadFromOptions(fresh)
     }
     this.#readAt = performance.now()
+  }
+
+  #parse(kubeconfig: string): Kubernetes.KubeConfig {
+    const text = readFileSync(kubeconfig, 'utf8')
+    const fresh = new this.kubernetes.KubeConfig()
+    let users: RawKubeconfig['users']
+    try {
+      users = this.kubernetes.loadYaml<RawKubeconfig>(text).users
+      fresh.loadFromString(text)
+    } catch (error) {
+      throw new Error(`${kubeconfig} is no kubeconfig (${(error as Error).message.split('\n')[0]})`)
+    }
+    fresh.makePathsAbsolute(dirname(kubeconfig))
+    for (const { name, user } of users ?? []) {
+      // The client reads tokens from a file where a Pod has them, but not where a kubeconfig names one.
+      const file = user?.tokenFile
+      if (file) Object.assign(fresh.getUser(name)!, { token: readNamed(kubeconfig, file).trim() })
+    }
+    return fresh
   }
 }
 
@@ -119,6 +130,15 @@ function within(patience: number, other: AbortSignal | undefined): AbortSignal {
   setTimeout(end, patience).unref()
   other.addEventListener('abort', end, { signal: call.signal })
   return call.signal
+}
+
+/** A file that a kubeconfig names, beside it or elsewhere. */
+function readNamed(kubeconfig: string, file: string): string {
+  try {
+    return readFileSync(resolve(dirname(kubeconfig), file), 'utf8')
+  } catch (error) {
+    throw new Error(`${kubeconfig} names ${file}, which cannot be read (${(error as NodeJS.ErrnoException).code})`)
+  }
 }
 
 interface RawKubeconfig {
@@ -163,7 +183,10 @@ function saidBy(error: unknown): Kubernetes.V1Status | undefined {
 /** What went wrong, in a line. The client's own words hold whole answers. */
 export function wordsOf(error: unknown): string {
   const status = statusOf(error)
-  if (status === undefined) return (error as Error).message
+  if (status === undefined) {
+    const { name, message } = error as Error
+    return name === 'AbortError' ? 'the kube-apiserver did not answer in time' : message
+  }
   const { body } = error as { body?: unknown }
   const message = /"message":\s*("(?:[^"\\]|\\.)*")/.exec(typeof body === 'string' ? body : JSON.stringify(body ?? ''))
   return `the kube-apiserver answered ${status}${message ? `: ${JSON.parse(message[1]!)}` : ''}`

@@ -1,7 +1,7 @@
 import type { V1Node } from '@kubernetes/client-node'
 import { addressOf, formatAddress } from '../core/ip.js'
 import type { NodeReport } from '../core/readdress.js'
-import { type Asker, statusOf } from './connection.js'
+import { type Asker, isNotFound } from './connection.js'
 
 /** How many Nodes are asked for at a time: one is about 20 KB. */
 const PAGE = 250
@@ -11,7 +11,7 @@ export async function nodeReport(connection: Asker, name: string): Promise<NodeR
   try {
     return toReport(await connection.api(connection.kubernetes.CoreV1Api).readNode({ name }))
   } catch (error) {
-    if (statusOf(error) === 404) return undefined
+    if (isNotFound(error, 'nodes')) return undefined
     throw error
   }
 }

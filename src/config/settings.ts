@@ -151,7 +151,10 @@ export const settings = {
     meaning:
       'the cluster: auto (the one it runs in, or none), off, or the path of a kubeconfig; read again when it changes',
     fallback: 'auto',
-    check: (value) => (['auto', 'off'].includes(value) ? null : readable(value)),
+    check: (value) => {
+      const problem = ['auto', 'off'].includes(value) ? null : readable(value)
+      return problem && `has to be auto, off or the path of a kubeconfig, and as such it ${problem}`
+    },
   },
   serviceAccounts: {
     variable: 'EDGE_IPAM_SERVICE_ACCOUNTS',

@@ -1,4 +1,4 @@
-import type { Connection } from '../cluster/connection.js'
+import type { Asker } from '../cluster/connection.js'
 import { nodeReports } from '../cluster/node-reports.js'
 import { type FieldError, Problem } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
@@ -18,7 +18,7 @@ const CHUNK = 1_000
  */
 export async function chosenNodes(
   context: Context,
-  cluster: Connection,
+  cluster: Asker,
   choice: { nodeNames?: readonly string[] | undefined; labels?: Record<string, string> | undefined },
 ): Promise<NewRunNode[]> {
   const { nodeNames, labels } = choice

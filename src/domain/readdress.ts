@@ -1,6 +1,6 @@
 import { randomBytes } from 'node:crypto'
 import { knowsJobs } from '../cluster/config-update-jobs.js'
-import type { Connection } from '../cluster/connection.js'
+import type { Asker } from '../cluster/connection.js'
 import { nodeReport } from '../cluster/node-reports.js'
 import { Problem } from '../core/errors.js'
 import { canonicalAddress } from '../core/ip.js'
@@ -122,7 +122,8 @@ function begin(context: Context, nodes: readonly store.NewRunNode[], options: Op
     if (rest.length === 0 && newest) return getReaddress({ db: trx }, newest.run_id)
     const id = randomBytes(6).toString('hex')
     await store.insertRun(trx, { id, ...signatureOf(context), ...withDefaults(options) }, rest)
-    return getReaddress({ db: trx }, id)
+    const run = await getReaddress({ db: trx }, id)
+    return context.dryRun ? { ...run, id: null, nodeNames: rest.map(({ nodeName }) => nodeName) } : run
   })
 }
 
@@ -144,12 +145,15 @@ function nothingToDo(context: Context, options: Options): Readdress {
   }
 }
 
-function clusterOf({ cluster }: Context): Connection {
-  if (cluster) return cluster
+/** Whoever asks waits for the answer: the cluster has so long (ms) for all of it. */
+const PATIENCE = 4_000
+
+function clusterOf({ cluster }: Context): Asker {
+  if (cluster) return cluster.until(AbortSignal.timeout(PATIENCE))
   throw noCluster()
 }
 
-async function assertSupported(cluster: Connection): Promise<void> {
+async function assertSupported(cluster: Asker): Promise<void> {
   if (await askCluster(knowsJobs(cluster))) return
   throw new Problem(
     'readdress_not_supported',

@@ -23,8 +23,8 @@ export const Reclaimed = Type.Object(
       Type.Object(
         {
           nodeName: NodeName,
-          uniqueIp: Address,
-          pool: PoolName,
+          uniqueIp: nullable(Address),
+          pool: nullable(PoolName),
           released: Type.Boolean(),
           reason: nullable(Type.String({ description: 'Why it was not.' })),
         },

@@ -32,6 +32,18 @@ export async function neverJoined(db: Executor, seconds: number): Promise<Gone[]
   return rows
 }
 
+/** What these nodes hold; who holds nothing is missing. */
+export async function holdingsAmong(
+  db: Executor,
+  names: readonly string[],
+): Promise<{ nodeName: string; address: string; pool: string }[]> {
+  const { rows } = await sql<{ nodeName: string; address: string; pool: string }>`
+    select a.node_name as "nodeName", host(a.address) as address, p.name as pool
+    from allocations a join pools p on p.id = a.pool_id
+    where a.node_name = any (${names}::text[]) and a.state <> 'quarantined'`.execute(db)
+  return rows
+}
+
 /** How many addresses the nodes of each pool hold. */
 export async function heldByPool(db: Executor): Promise<Map<string, number>> {
   const { rows } = await sql<{ pool: string; held: number }>`

@@ -1,177 +1,128 @@
-import type { FastifyBaseLogger } from 'fastify'
 import t, { type Test } from 'tap'
-import { CannotAsk } from '../../src/cluster/token-review.js'
-import { Problem } from '../../src/core/errors.js'
-import type { Caller } from '../../src/domain/context.js'
+import type { Connection } from '../../src/cluster/connection.js'
+import { reviewToken } from '../../src/cluster/token-review.js'
 import { ServiceAccounts } from '../../src/domain/service-accounts.js'
-import { Troubles } from '../../src/process/troubles.js'
+import type { TokenRole } from '../../src/store/schema.js'
 
-const CLOUDCORE = 'system:serviceaccount:kubeedge:cloudcore'
-const [INSIDE, OUTSIDE] = ['10.244.0.7', '203.0.113.7']
+// What the kube-apiserver's answers mean. With a real one: test/kubernetes/accounts.test.ts. Many at once: token-flood.test.ts.
 
-/** A token that claims to be cloudcore's. */
-function tokenOf(signature: string): string {
-  return ['head', Buffer.from(JSON.stringify({ sub: CLOUDCORE })).toString('base64url'), signature].join('.')
+const roles = new Map<string, TokenRole>([['kubeedge/cloudcore', 'cloudcore']])
+const cloudcore = 'system:serviceaccount:kubeedge:cloudcore'
+const caller = { role: 'cloudcore', tokenId: 'kubeedge/cloudcore', namePattern: null, limited: false }
+
+/** A token that claims to be of somebody. */
+const tokenOf = (sub: string) => ['e30', Buffer.from(JSON.stringify({ sub })).toString('base64url'), 'signed'].join('.')
+
+interface Status {
+  authenticated?: boolean
+  user?: { username: string }
 }
 
-/** The memory, before a kube-apiserver that answers when it is told to, and finds those good whose signature begins so. */
-function remembering(t: Test) {
-  const asked: string[] = []
-  const lines: string[] = []
-  const held: (() => void)[] = []
-  const revoked = new Set<string>()
-  let [underWay, most, holding, away, ahead] = [0, 0, false, false, 0]
-  const now = performance.now.bind(performance)
-  performance.now = () => now() + ahead
-  t.teardown(() => {
-    performance.now = now
+/** Who asks a kube-apiserver that answers each question with this; undefined: it does not answer. */
+function asking(t: Test) {
+  let answer: Status | undefined
+  let questions = 0
+  const connection = {
+    kubernetes: {},
+    api: () => ({
+      createTokenReview: async () => {
+        questions++
+        if (answer === undefined) throw new Error('connection refused')
+        return { status: answer }
+      },
+    }),
+  } as unknown as Connection
+  const troubles: Error[] = []
+  const accounts = new ServiceAccounts((token) => reviewToken(connection, token), roles, {
+    met: (_what, error) => troubles.push(error),
+    over: () => {},
   })
-  const accounts = new ServiceAccounts(
-    async (token) => {
-      const [, , signature = ''] = token.split('.')
-      asked.push(signature)
-      most = Math.max(most, ++underWay)
-      await (holding ? new Promise<void>((resolve) => held.push(resolve)) : new Promise(setImmediate))
-      underWay--
-      if (away) throw new CannotAsk('connect ECONNREFUSED')
-      return signature.startsWith('good') && !revoked.has(signature) ? CLOUDCORE : null
-    },
-    new Map([['kubeedge/cloudcore', 'cloudcore']]),
-    new Troubles({
-      info: (text: string) => lines.push(text),
-      warn: (_fields: object, text: string) => lines.push(text),
-    } as unknown as FastifyBaseLogger),
-  )
+  const began = performance.now()
   return {
-    asked,
-    lines,
-    most: () => most,
-    /** The caller, null, or the code of the problem. */
-    identify: (signature: string, ip = OUTSIDE): Promise<Caller | null | string> =>
-      accounts.identify(tokenOf(signature), signature, ip).catch((error) => {
-        if (error instanceof Problem) return error.code
-        throw error
-      }),
-    pass: (ms: number) => {
-      ahead += ms
+    answers: (status: Status | undefined) => {
+      answer = status
     },
-    hold: () => {
-      holding = true
-    },
-    release: () => {
-      holding = false
-      for (const answer of held.splice(0)) answer()
-    },
-    revoke: (signature: string) => void revoked.add(signature),
-    goAway: (is: boolean) => {
-      away = is
+    identify: (token: string) => accounts.identify(token, token, '10.244.0.7'),
+    /** Lets time pass, from the beginning on. */
+    after: (ms: number) => t.intercept(performance, 'now', { value: () => began + ms }),
+    troubles,
+    get questions() {
+      return questions
     },
   }
 }
 
-const isCloudcore = { role: 'cloudcore', tokenId: 'kubeedge/cloudcore' }
-const forged = (count: number) => Array.from({ length: count }, (_, i) => `forged-${i}`)
+const authenticated = (username: string): Status => ({ authenticated: true, user: { username } })
 
-t.test('of many tokens that are not known a few are asked about at once, and some in a second', async (t) => {
-  const { identify, asked, most } = remembering(t)
-  const began = performance.now()
-  const answers = await Promise.all(forged(500).map((signature) => identify(signature)))
-  const seconds = (performance.now() - began) / 1_000
-  t.ok(most() <= 4, `${most()} at once`)
-  t.ok(asked.length >= 10 && asked.length <= 10 + 10 * seconds, `${asked.length} in ${seconds} s`)
-  t.equal(answers.filter((answer) => answer === null).length, asked.length, 'those are nobody')
-  t.equal(
-    answers.filter((answer) => answer === 'cluster_unavailable').length,
-    500 - asked.length,
-    'and nobody is refused who may be somebody: the others are told to come again',
-  )
-})
-
-t.test('a token that was good is asked about again at once, however many wait', async (t) => {
-  const { identify, pass, hold, release } = remembering(t)
-  t.match(await identify('good'), isCloudcore)
-  hold()
-  const others = Promise.all(forged(100).map((signature) => identify(signature)))
-  pass(10_001)
-  const again = identify('good')
-  release()
-  t.match(await again, isCloudcore)
-  await others
-})
-
-t.test('a token that is new has its turn before the others of a source that sends many', async (t) => {
-  const { identify, asked } = remembering(t)
-  const others = Promise.all(forged(500).map((signature) => identify(signature)))
-  t.match(await identify('good', INSIDE), isCloudcore)
-  t.ok(asked.length <= 15, `it was number ${asked.length}`)
-  await others
-})
-
-t.test('what is nobody’s takes no place of what is good', async (t) => {
-  const { identify, asked, pass, hold, release } = remembering(t)
-  await identify('good')
-  for (const signature of forged(1_500)) {
-    // The time that has others come to their turn.
-    pass(100)
-    t.equal(await identify(signature), null)
+t.test('only whom the kube-apiserver knows as one of those with a role gets in', async (t) => {
+  for (const [status, expected] of [
+    [authenticated(cloudcore), caller],
+    [authenticated('system:serviceaccount:kubeedge:stranger'), null],
+    [authenticated('system:serviceaccount:other:cloudcore'), null],
+    // As the kube-apiserver names somebody whom another issuer calls so.
+    [authenticated(`oidc:${cloudcore}`), null],
+    [authenticated(`${cloudcore}:x`), null],
+    [{ authenticated: false, user: { username: cloudcore } }, null],
+    [{ user: { username: cloudcore } }, null],
+    [{ authenticated: true }, null],
+    [{}, null],
+  ] as const) {
+    const { answers, identify } = asking(t)
+    answers(status)
+    t.same(await identify(tokenOf(cloudcore)), expected, JSON.stringify(status))
   }
-  hold()
-  const others = Promise.all(forged(100).map((signature) => identify(`more-${signature}`)))
-  const again = identify('good')
-  t.equal(asked.at(-1), 'good', 'it is known as one that was good, and asked about at once')
-  release()
-  t.match(await again, isCloudcore)
-  await others
 })
 
-t.test('of what is nobody’s the oldest is forgotten', async (t) => {
-  const { identify, asked, pass } = remembering(t)
-  const last = forged(1_100)
-  for (const signature of last) {
-    pass(100)
-    await identify(signature)
+t.test('what does not claim a role is nobody, and the kube-apiserver is not asked', async (t) => {
+  const asked = asking(t)
+  asked.answers(authenticated(cloudcore))
+  const [head, claims] = tokenOf(cloudcore).split('.') as [string, string]
+  for (const token of [
+    'secret',
+    head,
+    `${head}.${claims}.signed.more`,
+    `${head}.e30.signed`,
+    `${head}.%.signed`,
+    tokenOf('system:serviceaccount:kubeedge:stranger'),
+    tokenOf(`oidc:${cloudcore}`),
+  ]) {
+    t.equal(await asked.identify(token), null, token)
   }
-  const before = asked.length
-  for (const signature of last.slice(-90)) t.equal(await identify(signature), null)
-  t.equal(asked.length, before, 'an answer counts for ten seconds')
+  t.equal(asked.questions, 0)
 })
 
-t.test('who asks the same at once shares one question', async (t) => {
-  const { identify, asked } = remembering(t)
-  const answers = await Promise.all(Array.from({ length: 50 }, () => identify('good')))
-  for (const answer of answers) t.match(answer, isCloudcore)
-  t.same(asked, ['good'])
+t.test('an answer counts for ten seconds', async (t) => {
+  const asked = asking(t)
+  asked.answers(authenticated(cloudcore))
+  const token = tokenOf(cloudcore)
+  await asked.identify(token)
+  asked.answers({})
+  asked.after(9_000)
+  t.same(await asked.identify(token), caller)
+  t.equal(asked.questions, 1)
+  asked.after(11_000)
+  t.equal(await asked.identify(token), null, 'who is deleted meanwhile is nobody then')
 })
 
-t.test('a token that is good no more is nobody’s', async (t) => {
-  const { identify, pass, revoke } = remembering(t)
-  t.match(await identify('good'), isCloudcore)
-  revoke('good')
-  t.match(await identify('good'), isCloudcore, 'an answer counts for ten seconds')
-  pass(10_001)
-  t.equal(await identify('good'), null)
+t.test('while the kube-apiserver is away, who was in stays in for a minute, and not longer', async (t) => {
+  const asked = asking(t)
+  asked.answers(authenticated(cloudcore))
+  const token = tokenOf(cloudcore)
+  await asked.identify(token)
+  asked.answers(undefined)
+  asked.after(50_000)
+  t.same(await asked.identify(token), caller)
+  t.equal(asked.troubles.length, 1)
+  asked.after(61_000)
+  await t.rejects(asked.identify(token), { code: 'cluster_unavailable' })
 })
 
-t.test('while the kube-apiserver is away a token that was good counts for a minute', async (t) => {
-  const { identify, pass, goAway } = remembering(t)
-  t.match(await identify('good'), isCloudcore)
-  goAway(true)
-  pass(59_000)
-  t.match(await identify('good'), isCloudcore)
-  pass(2_000)
-  t.equal(await identify('good'), 'cluster_unavailable')
-})
-
-t.test('trouble is told once, and once more when it is over', async (t) => {
-  const { identify, lines, goAway, pass } = remembering(t)
-  goAway(true)
-  for (const signature of forged(8)) t.equal(await identify(signature), 'cluster_unavailable')
-  goAway(false)
-  t.match(await identify('good'), isCloudcore)
-  const away = 'the kube-apiserver cannot be asked whose a token is'
-  t.same(lines.splice(0), [away, `${away}: over`])
-  pass(60_000)
-  await Promise.all(forged(500).map((signature) => identify(signature)))
-  const crowd = 'more tokens that are not known come than the kube-apiserver is asked about'
-  t.same(lines, [crowd, `${crowd}: over`])
+t.test('while the kube-apiserver is away, who was nobody does not get in', async (t) => {
+  const asked = asking(t)
+  asked.answers({})
+  const token = tokenOf(cloudcore)
+  t.equal(await asked.identify(token), null)
+  asked.answers(undefined)
+  asked.after(11_000)
+  await t.rejects(asked.identify(token), { code: 'cluster_unavailable' })
 })

@@ -1,4 +1,4 @@
-import { copyFile, rename, writeFile } from 'node:fs/promises'
+import { copyFile, readFile, rename, writeFile } from 'node:fs/promises'
 import { Agent, request } from 'node:http'
 import t from 'tap'
 import { type Lab, startLab } from './lab.js'
@@ -120,6 +120,17 @@ t.test('a kubeconfig that is wrong is refused at the start, by name', async (t) 
   await t.rejects(startInCluster(t, lab, { kubeconfig: file }), {
     message: /ended with 2:[\s\S]*EDGE_IPAM_KUBERNETES: .*wrong\.kubeconfig names no cluster/,
   })
+  for (const [text, problem] of [
+    ['', /wrong\.kubeconfig is no kubeconfig/],
+    ['clusters: [', /wrong\.kubeconfig is no kubeconfig/],
+    [
+      (await readFile(lab.kubeconfig, 'utf8')).replace('"ca.crt"', '"missing.crt"'),
+      /wrong\.kubeconfig names .*missing\.crt, which cannot be read \(ENOENT\)/,
+    ],
+  ] as const) {
+    await writeFile(file, text)
+    await t.rejects(startInCluster(t, lab, { kubeconfig: file }), { message: problem })
+  }
 })
 
 /** The status that a GET has with the token, from an address of this machine. */

@@ -104,8 +104,22 @@ t.test('a node that is gone gives its address back', async (t) => {
       [true, true, true],
     )
     t.equal(await stateOf(service, 'n2'), 'registered', 'a dry run releases nothing')
-    const word = await service.call('POST', '/v1/reclaim', { kind: 'node_gone', nodeNames: ['n2', 'n3'] })
-    t.match(word, { status: 200, body: { left: 0 } })
+    const named = ['n2', 'n3', 'n6', 'nobody']
+    const word = await service.call('POST', '/v1/reclaim', { kind: 'node_gone', nodeNames: named })
+    t.match(word, {
+      status: 200,
+      body: {
+        items: [
+          { nodeName: 'n2', released: true },
+          { nodeName: 'n3', released: true },
+          { nodeName: 'n6', pool: 'default', released: false, reason: 'It is not known to be gone from the cluster.' },
+          { nodeName: 'nobody', uniqueIp: null, pool: null, released: false, reason: 'It holds no address.' },
+        ],
+        left: 0,
+      },
+    })
+    const elsewhere = await service.call('POST', '/v1/reclaim', { kind: 'node_gone', pool: 'nopool' })
+    t.match(elsewhere, { status: 404, body: { code: 'pool_not_found' } })
     t.strictSame(await Promise.all(['n2', 'n3'].map((name) => stateOf(service, name))), [null, null])
     await released(service, 'n4')
     t.pass('with those two gone, the third is no longer too much')

@@ -14,7 +14,7 @@ export const reclaimRoutes: FastifyPluginAsyncTypebox<{
   app.post(
     '/v1/reclaim',
     {
-      config: { access: ['admin'], problems: ['no_cluster'] },
+      config: { access: ['admin'], problems: ['no_cluster', 'pool_not_found'] },
       schema: {
         tags: ['allocations'],
         operationId: 'reclaim',
