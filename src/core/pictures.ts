@@ -42,6 +42,8 @@ export interface Held {
   /** For how long (ms) it has been in this state. */
   age: number
   displayIp: string | null
+  /** The Node's, as far as it was told. */
+  nodeUid: string | null
 }
 
 /** That a node held an address: from then until then (milliseconds since 1970), or until now. */

@@ -39,29 +39,30 @@ export class CatchUp {
     let count = 0
     for (const node of nodes) {
       const own = holders.get(node.name)
-      if (own === undefined || !this.#isNews(node, own)) continue
+      const uid = uidOf(node.name)
+      if (own === undefined || !this.#isNews(node, uid, own)) continue
       if (signal.aborted || ++count > MOST) return
       const by = { ...context, caller: reconciler, requestId: `reconcile-${Date.now().toString(36)}` }
       const addresses = node.internalIps.filter((text) => addressOf(text) !== undefined)
-      const report = { name: node.name, nodeUid: uidOf(node.name), addresses, labels: {} }
+      const report = { name: node.name, nodeUid: uid, addresses, labels: {} }
       try {
         await observe(by, report, { unknown: 'ignore', rewrites: this.rewrites })
       } catch (error) {
         // A pool that is disabled, for example: the hook would have been refused as well.
         if (!(error instanceof Problem) || error.code === 'store_unavailable') throw error
       }
-      this.#tried.set(node.name, signatureOf(node, own))
+      this.#tried.set(node.name, signatureOf(node, uid, own))
     }
   }
 
-  #isNews(node: ClusterNode, own: Held): boolean {
+  #isNews(node: ClusterNode, uid: string | undefined, own: Held): boolean {
     if (!node.isEdge || node.internalIps.length === 0) return false
     const isOwn = node.internalIps.includes(own.uniqueIp)
-    const isNews = isOwn ? own.state === 'allocated' : own.displayIp === null && !this.rewrites
-    return isNews && this.#tried.get(node.name) !== signatureOf(node, own)
+    const isNews = isOwn ? own.state === 'allocated' || own.nodeUid !== uid : own.displayIp === null && !this.rewrites
+    return isNews && this.#tried.get(node.name) !== signatureOf(node, uid, own)
   }
 }
 
-function signatureOf({ internalIps }: ClusterNode, { uniqueIp, state }: Held): string {
-  return [uniqueIp, state, ...internalIps].join(' ')
+function signatureOf({ internalIps }: ClusterNode, uid: string | undefined, { uniqueIp, state }: Held): string {
+  return [uniqueIp, state, uid, ...internalIps].join(' ')
 }

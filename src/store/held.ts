@@ -5,7 +5,7 @@ import type { Executor } from './database.js'
 /** Every address that a node holds now. */
 export async function allHeld(db: Executor): Promise<Held[]> {
   const { rows } = await sql<Held>`
-    select a.node_name as "nodeName", host(a.address) as "uniqueIp", a.state, n.display_ip as "displayIp",
+    select a.node_name as "nodeName", host(a.address) as "uniqueIp", a.state, n.display_ip as "displayIp", n.node_uid as "nodeUid",
       (extract(epoch from clock_timestamp() - case a.state when 'registered' then a.registered_at else a.allocated_at end) * 1000)
         ::double precision as age
     from allocations a left join nodes n on n.name = a.node_name where a.state <> 'quarantined'`.execute(db)

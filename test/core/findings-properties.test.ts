@@ -60,6 +60,7 @@ const pictures = fc.record({
           state: fc.constantFrom('allocated' as const, 'registered' as const),
           age: fc.constantFrom(0, DAY, 30 * DAY),
           displayIp: fc.option(address),
+          nodeUid: fc.constant(null),
         }),
         { selector: (one) => one.nodeName },
       )

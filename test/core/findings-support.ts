@@ -19,7 +19,7 @@ export function server(name: string, internalIps: string[], podCidrs: string[] =
 }
 
 export function holds(nodeName: string, uniqueIp: string, state: Held['state'] = 'registered', age = DAY): Held {
-  return { nodeName, uniqueIp, state, age, displayIp: null }
+  return { nodeName, uniqueIp, state, age, displayIp: null, nodeUid: null }
 }
 
 export function seen(name: string, more: Partial<Sighting>): Memory['sightings'] {

@@ -54,11 +54,20 @@ async function start(t: Test, { there = [], silent = [] }: { there?: string[]; s
 
 t.test('those that are gone, of every pool or of one, all of them or those that are named', async (t) => {
   const { db, reclaim } = await start(t)
-  const early = 'young: It has not been missing for long enough.'
+  const early =
+    'young: It has been missing for 60 s, and counts as gone after 3600 s. DELETE /v1/nodes/young/allocation releases it before.'
   t.same(await reclaim({ kind: 'node_gone' }), ['p1: true', 'p2: true', 'q1: true', early])
   t.same(await reclaim({ kind: 'node_gone', pool: 'q' }), ['q1: true'])
-  t.same(await reclaim({ kind: 'node_gone', nodeNames: ['p2', 'q1', 'p-never'] }), ['p2: true', 'q1: true'])
-  t.same(await reclaim({ kind: 'node_gone', pool: 'p', nodeNames: ['p2', 'q1'] }), ['p2: true'])
+  t.same(await reclaim({ kind: 'node_gone', nodeNames: ['p2', 'q1', 'p-never', 'nobody'] }), [
+    'nobody: It holds no address.',
+    'p-never: It is not known to be gone from the cluster.',
+    'p2: true',
+    'q1: true',
+  ])
+  t.same(await reclaim({ kind: 'node_gone', pool: 'p', nodeNames: ['p2', 'q1'] }), [
+    'p2: true',
+    'q1: It is not of pool p.',
+  ])
   t.same(await reclaim({ kind: 'node_gone', nodeNames: ['young'] }), [early])
   t.equal((await goneNodes(db)).length, 4, 'a dry run releases nothing')
 })
@@ -67,7 +76,11 @@ t.test('those that never joined, by the same choice', async (t) => {
   const { reclaim } = await start(t)
   t.same(await reclaim({ kind: 'never_joined' }), ['p-never: true', 'q-never: true'])
   t.same(await reclaim({ kind: 'never_joined', pool: 'q' }), ['q-never: true'])
-  t.same(await reclaim({ kind: 'never_joined', nodeNames: ['p-never', 'p-waits', 'p1'] }), ['p-never: true'])
+  t.same(await reclaim({ kind: 'never_joined', nodeNames: ['p-never', 'p-waits', 'p1'] }), [
+    'p-never: true',
+    'p-waits: It has joined, or has not had its address for long enough.',
+    'p1: It has joined, or has not had its address for long enough.',
+  ])
 })
 
 t.test('who is in the cluster stays, and from when on that does not answer everybody does', async (t) => {

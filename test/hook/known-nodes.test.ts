@@ -58,10 +58,12 @@ t.test('what is learned together is looked up anew one by one, within ten minute
 
 t.test('where there are too many nodes the oldest is forgotten, and not all', async (t) => {
   const { learn, isKnown } = await learned(t, 100_000)
-  // Of one that is known already nobody is forgotten for it; and it is the newest then.
-  await learn(0)
-  t.ok(isKnown(1))
+  // For one that is known already nobody is forgotten, and it is the newest then.
+  await learn(1)
+  t.ok(isKnown(0))
   await learn(100_000)
-  t.notOk(isKnown(1))
-  for (const number of [0, 2, 99_999, 100_000]) t.ok(isKnown(number), `${number}`)
+  t.notOk(isKnown(0))
+  await learn(100_001)
+  t.notOk(isKnown(2))
+  for (const number of [1, 3, 99_999, 100_000, 100_001]) t.ok(isKnown(number), `${number}`)
 })

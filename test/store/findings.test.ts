@@ -141,7 +141,7 @@ t.test('what is allocated is told with its age, and who had what is named', asyn
   await sql
     .raw(`
       insert into pools (name, cidr) values ('p', '10.0.0.0/24');
-      insert into nodes (name, display_ip) values ('a', '192.168.1.10');
+      insert into nodes (name, display_ip, node_uid) values ('a', '192.168.1.10', 'u');
       insert into allocations (address, pool_id, node_name, sequence, allocated_at) values
         ('10.0.0.1', 1, 'a', 1, now() - interval '3 days'), ('10.0.0.2', 1, 'b', 2, now() - interval '3 days'),
         ('10.0.0.3', 1, 'c', 3, now());
@@ -171,8 +171,8 @@ t.test('what is allocated is told with its age, and who had what is named', asyn
   t.same(
     days.sort((a, b) => (a.nodeName < b.nodeName ? -1 : 1)),
     [
-      { nodeName: 'a', uniqueIp: '10.0.0.1', state: 'allocated', displayIp: '192.168.1.10', days: 3 },
-      { nodeName: 'b', uniqueIp: '10.0.0.2', state: 'registered', displayIp: null, days: 1 },
+      { nodeName: 'a', uniqueIp: '10.0.0.1', state: 'allocated', displayIp: '192.168.1.10', nodeUid: 'u', days: 3 },
+      { nodeName: 'b', uniqueIp: '10.0.0.2', state: 'registered', displayIp: null, nodeUid: null, days: 1 },
     ],
   )
 })
@@ -189,6 +189,7 @@ const held = (nodeName: string, state: Held['state'] = 'registered'): Held => ({
   nodeName,
   uniqueIp: '',
   displayIp: null,
+  nodeUid: null,
   state,
   age: 0,
 })
