@@ -32,7 +32,11 @@ t.test("docs/kubernetes.md: an administrator's word does what it says", async (t
     const { rows } = await db.query('select name from sightings where absences >= 2')
     return rows.length === cams.length
   })
-  await db.query(`update sightings set absent_since = absent_since - interval '1 day' where name = $1`, [cams[0]])
+  // As if the first of them had joined, and left, a day earlier.
+  await db.query(`
+    update sightings set absent_since = absent_since - interval '1 day' where name = '${cams[0]}';
+    update allocations set allocated_at = allocated_at - interval '1 day', registered_at = registered_at - interval '1 day'
+    where node_name = '${cams[0]}'`)
 
   await mkdir(join(lab.folder, '.edge-ipam'))
   await writeFile(join(lab.folder, '.edge-ipam', 'admin-token'), service.adminToken)
