@@ -8,6 +8,7 @@ import type { Admission } from '../http/admission.js'
 import { countRequests } from '../http/request-counts.js'
 import type { LockStats } from '../lock/lease.js'
 import { connectionsOf, type Executor } from '../store/database.js'
+import { lastLook } from '../store/findings.js'
 
 export interface Metrics {
   registry: Registry
@@ -24,11 +25,15 @@ export type RequestMetrics = Pick<Metrics, 'registry' | 'request' | 'review'>
 /**
  * What is counted, in Prometheus' ways. Labels are routes, codes and pools: few, and never an address or a node.
  * @param sources.lock the lock's plain counters, read at each scrape, as those of the admission are
+ * @param sources.listensForReviews the hook has a listener, so that reviews are missed where none comes
+ * @param sources.hasCluster so that looks at it are missed
  */
 export function createMetrics(sources: {
   db: Executor
   lock: Readonly<LockStats>
   admission: Readonly<Admission['stats']>
+  listensForReviews: boolean
+  hasCluster: boolean
   version: string
 }): Metrics {
   const registry = new Registry()
@@ -67,6 +72,27 @@ export function createMetrics(sources: {
     collect() {
       this.reset()
       for (const [outcome, count] of reviews) this.inc({ outcome }, count)
+    },
+  })
+  let lastReview = sources.listensForReviews ? 0 : undefined
+  new Gauge({
+    name: 'edge_ipam_hook_last_review_timestamp_seconds',
+    help: 'When this replica last answered a review of the admission hook, since 1970; 0 where its listener has had none.',
+    registers,
+    collect() {
+      if (lastReview === undefined) this.remove()
+      else this.set(lastReview / 1_000)
+    },
+  })
+  new Gauge({
+    name: 'edge_ipam_cluster_last_look_timestamp_seconds',
+    help: 'When a replica last looked at the cluster, since 1970; 0 for never. The same on every replica that has a cluster.',
+    registers,
+    async collect() {
+      // Without the database nobody knows, which is not the same as never.
+      const at = sources.hasCluster ? await lastLook(sources.db).catch(() => null) : null
+      if (at === null) this.remove()
+      else this.set((at?.getTime() ?? 0) / 1_000)
     },
   })
   countLock(sources.lock, registers)
@@ -111,7 +137,10 @@ export function createMetrics(sources: {
   return {
     registry,
     request: countRequests(registry),
-    review: (outcome) => reviews.set(outcome, (reviews.get(outcome) ?? 0) + 1),
+    review(outcome) {
+      reviews.set(outcome, (reviews.get(outcome) ?? 0) + 1)
+      lastReview = Date.now()
+    },
     observer: {
       batch(codes) {
         sizes.observe(codes.length)

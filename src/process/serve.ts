@@ -65,8 +65,15 @@ export async function serve(
     stops.push(sweepNowAndThen(db, log))
     const onError = (error: unknown) => log.warn({ cause: (error as Error).message }, 'a use was not noted')
     const admission = new Admission(log)
-    const metrics = createMetrics({ db, lock: lock.stats, admission: admission.stats, version: version() })
     const cluster = await openCluster(config, log)
+    const metrics = createMetrics({
+      db,
+      lock: lock.stats,
+      admission: admission.stats,
+      listensForReviews: config.webhookPort !== undefined,
+      hasCluster: cluster !== undefined,
+      version: version(),
+    })
     const accounts =
       cluster &&
       new ServiceAccounts(

@@ -111,6 +111,11 @@ export async function noteLook(db: Executor): Promise<void> {
     where cluster_look.at < excluded.at - interval '10 seconds' or cluster_look.at > excluded.at`.execute(db)
 }
 
+/** When the cluster was last looked at; undefined where it never was. */
+export async function lastLook(db: Executor): Promise<Date | undefined> {
+  return (await db.selectFrom('cluster_look').select('at').executeTakeFirst())?.at
+}
+
 /** Forgets what was over so many days ago: a part of it, since nobody waits for it. */
 export async function forgetFindings(db: Executor, days: number): Promise<void> {
   await sql`

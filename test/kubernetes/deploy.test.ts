@@ -1,11 +1,23 @@
 import { spawnSync } from 'node:child_process'
-import { mkdir, symlink, writeFile } from 'node:fs/promises'
+import { chmod, mkdir, symlink, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import t from 'tap'
+import { parseAllDocuments } from 'yaml'
 import { settings } from '../../src/config/settings.js'
 import { blocksRunIn, readText } from '../repository/markdown.js'
 import { startLab } from './lab.js'
-import { apply, built, components, deploy, type Manifest, only, overlays, settingsOf, shell } from './manifests.js'
+import {
+  apply,
+  built,
+  components,
+  deploy,
+  type Manifest,
+  makeCertificate,
+  only,
+  overlays,
+  settingsOf,
+  shell,
+} from './manifests.js'
 
 // Nothing runs here: there is no kubelet. What is tested is that the kube-apiserver takes every part, and that the parts fit
 // together. test/kubernetes/deployed.test.ts has the service do what its ServiceAccount may.
@@ -22,9 +34,39 @@ t.test('shellcheck finds nothing in the script for the certificate', async (t) =
   t.equal(stdout, '')
 })
 
+t.test('the script for the certificate says how it is used, and what it cannot do', async (t) => {
+  const folder = t.testdir({
+    kubectl: '#!/bin/sh\necho mutatingwebhookconfiguration/edge-ipam\n',
+    openssl: '#!/bin/sh\necho no curve of that name >&2\nexit 1\n',
+  })
+  for (const name of ['kubectl', 'openssl']) await chmod(join(folder, name), 0o755)
+  const run = (...args: string[]) =>
+    spawnSync('sh', [join(deploy, 'webhook-certificate.sh'), ...args], {
+      encoding: 'utf8',
+      env: { PATH: `${folder}:${process.env.PATH}` },
+    })
+  for (const word of ['-h', '--help']) t.match(run(word), { status: 0, stdout: /^Usage: .*\[days\]/, stderr: '' })
+  for (const days of ['abc', '0', '-1', '1.5', '', '100000', '1 2']) {
+    t.match(run(days), { status: 2, stdout: '', stderr: /days has to be a whole number from 1 to / }, `'${days}'`)
+  }
+  t.match(run('1', '2'), { status: 2, stdout: '', stderr: /the number of days and nothing else/ })
+  t.match(run('1'), { status: 1, stdout: '', stderr: /no curve of that name\n.*could not make the certificate/ })
+})
+
 t.test('what deploy/ holds', async (t) => {
   const lab = await startLab(t)
   const inside = await built(lab, 'inside')
+
+  await t.test('has to be there before the certificate is', async (t) => {
+    await t.rejects(makeCertificate(lab), {
+      code: 1,
+      stderr: /no MutatingWebhookConfiguration .* kubectl apply -k … first/,
+    })
+  })
+
+  await t.test('cannot be rehearsed on the server before it was applied once', async (t) => {
+    await t.rejects(apply(lab, inside, '--dry-run=server'), /namespaces "edge-ipam" not found/)
+  })
 
   await t.test('is taken by the kube-apiserver, without a warning, and again', async (t) => {
     t.equal(await apply(lab, inside), '')
@@ -158,9 +200,31 @@ t.test('what deploy/ holds', async (t) => {
     }
   })
 
+  await t.test('comes by an Ingress for the names that docs/deploy.md puts in', async (t) => {
+    const blocks = blocksRunIn('test/kubernetes/deploy.test.ts', readText('docs/deploy.md'))
+    const own = blocks.find((block) => block.includes('overlays/ingress'))
+    const folder = join(lab.folder, 'ingress')
+    await mkdir(join(folder, 'my-cluster'), { recursive: true })
+    await symlink(deploy, join(folder, 'deploy'))
+    await writeFile(join(folder, 'my-cluster', 'kustomization.yaml'), own!)
+    const { stdout } = await lab.kubectl(['kustomize', join(folder, 'my-cluster')])
+    t.notMatch(stdout, /example\.com/)
+    const manifests = parseAllDocuments(stdout).map((document) => document.toJS())
+    t.equal(await apply(lab, manifests, '--dry-run=server'), '')
+    const { ingressClassName, tls, rules } = only(manifests, 'Ingress').spec
+    t.ok(ingressClassName)
+    t.same(tls, [{ hosts: rules.map(({ host }: Manifest) => host), secretName: 'edge-ipam-tls' }])
+    t.same(
+      rules.map(({ http }: Manifest) => http.paths[0].backend.service.name),
+      ['edge-ipam-devices', 'edge-ipam-northbound'],
+    )
+    t.ok(settingsOf(manifests).EDGE_IPAM_TRUSTED_PROXIES)
+  })
+
   await t.test('goes to a cluster as docs/deploy.md says', async (t) => {
     const blocks = blocksRunIn('test/kubernetes/deploy.test.ts', readText('docs/deploy.md'))
-    const [kustomization = '', ...commands] = blocks
+    const [kustomization = '', ...rest] = blocks
+    const commands = rest.filter((block) => !block.startsWith('# my-cluster/'))
     const folder = join(lab.folder, 'clone')
     await mkdir(join(folder, 'my-cluster'), { recursive: true })
     await symlink(deploy, join(folder, 'deploy'))

@@ -1,10 +1,11 @@
-import { cp, rename, writeFile } from 'node:fs/promises'
+import { cp, readFile, rename, writeFile } from 'node:fs/promises'
 import { networkInterfaces } from 'node:os'
 import { join } from 'node:path'
 import t, { type Test } from 'tap'
+import { blocksRunIn, readText } from '../repository/markdown.js'
 import type { Service } from '../support/service.js'
 import { type Lab, startLab } from './lab.js'
-import { apply, built, makeCertificate, settingsOf } from './manifests.js'
+import { apply, built, makeCertificate, settingsOf, shell } from './manifests.js'
 import { startInCluster, until } from './service.js'
 
 // The service runs beside the cluster, with what the Deployment gives it: its settings, its ServiceAccount, its certificate.
@@ -29,7 +30,7 @@ async function mountCertificate(lab: Lab, folder: string): Promise<void> {
   }
 }
 
-async function startAsDeployed(t: Test, lab: Lab): Promise<Service> {
+async function startAsDeployed(t: Test, lab: Lab, env: Record<string, string> = {}): Promise<Service> {
   const manifests = await built(lab, 'inside')
   await apply(lab, manifests)
   await makeCertificate(lab)
@@ -45,6 +46,7 @@ async function startAsDeployed(t: Test, lab: Lab): Promise<Service> {
       HOST: host,
       EDGE_IPAM_WEBHOOK_TLS_CERT_FILE: join(lab.folder, 'tls.crt'),
       EDGE_IPAM_WEBHOOK_TLS_KEY_FILE: join(lab.folder, 'tls.key'),
+      ...env,
     },
   })
   await lab.ask('POST', '/api/v1/namespaces/edge-ipam/endpoints', {
@@ -68,6 +70,11 @@ async function reviews(service: Service): Promise<number> {
   const { text } = await service.call('GET', '/metrics')
   const counted = [...text.matchAll(/^edge_ipam_hook_reviews_total\{.*\} (\d+)$/gm)]
   return counted.reduce((sum, [, count]) => sum + Number(count), 0)
+}
+
+async function lastReview(service: Service): Promise<number> {
+  const { text } = await service.call('GET', '/metrics')
+  return Number(/^edge_ipam_hook_last_review_timestamp_seconds (.+)$/m.exec(text)?.[1])
 }
 
 t.test('the hook, as it is deployed', async (t) => {
@@ -132,5 +139,41 @@ t.test('the hook, as it is deployed', async (t) => {
   await t.test('stands in nobody’s way when it is gone', async (t) => {
     await service.kill9()
     t.match((await lab.kubectl(report('edge-1', '192.168.1.14'))).stdout, /node\/edge-1 patched/)
+  })
+})
+
+t.test('a hook that asks for a certificate', async (t) => {
+  const flags = ['--enable-aggregator-routing=true']
+  const lab = await startLab(t, { flags })
+  const [openssl = '', ...files] = blocksRunIn('test/kubernetes/deployed.test.ts', readText('docs/kubernetes.md'))
+  await shell(lab, openssl)
+  const client = join(lab.folder, 'webhook-client.crt')
+  const service = await startAsDeployed(t, lab, { EDGE_IPAM_WEBHOOK_CLIENT_CA_FILE: client })
+
+  await t.test('is passed by in silence where none is shown, and the metric tells', async (t) => {
+    await until(async () => {
+      const { stderr } = await lab.kubectl(['create', '--dry-run=server', '-f', '-'], node('stranger'))
+      t.equal(stderr, '')
+      return (await readFile(join(lab.folder, 'apiserver.log'), 'utf8')).includes(
+        'failing open created.nodes.edge-ipam',
+      )
+    })
+    t.equal(await lastReview(service), 0)
+  })
+
+  await t.test('is asked once the kube-apiserver has one, as docs/kubernetes.md says', async (t) => {
+    for (const text of files) {
+      const [, name] = /^# (\S+)\n/.exec(text)!
+      await writeFile(join(lab.folder, name!), text.replaceAll('/etc/kubernetes/edge-ipam', lab.folder))
+    }
+    const before = Date.now() / 1_000
+    await lab.apiserver.stop()
+    flags.push(`--admission-control-config-file=${join(lab.folder, 'admission.yaml')}`)
+    await lab.apiserver.start()
+    await until(async () => {
+      const { stderr } = await lab.kubectl(['create', '--dry-run=server', '-f', '-'], node('stranger'))
+      return /nobody announced node stranger/.test(stderr)
+    })
+    t.ok((await lastReview(service)) >= before)
   })
 })

@@ -131,7 +131,11 @@ t.test('every line of the log that the document explains is one that the service
     .filter((entry) => entry.isFile())
     .map((entry) => readFileSync(join(entry.parentPath, entry.name), 'utf8'))
     .join('\n')
-  const lines = tableRows(text, '`msg`').map(([line]) => line!.replace(/ …$/, ''))
+  const lines = tableRows(text, '`msg`').map(([line]) => line!)
   t.ok(lines.length > 5)
-  for (const line of lines) t.ok(words.includes(line) || Object.values(STATUS_CODES).includes(line), line)
+  for (const line of lines) {
+    const parts = line.split('…').flatMap((part) => part.trim() || [])
+    t.ok(parts.length > 0, line)
+    for (const part of parts) t.ok(words.includes(part) || Object.values(STATUS_CODES).includes(part), line)
+  }
 })
