@@ -5,8 +5,8 @@ import type { Report, Seen } from './observe.js'
 
 /** How often (ms) the audit trail is asked what has changed: so long a node may be taken for what it was. */
 const LOOK_EVERY = 1_000
-/** Longer (ms) nothing is remembered, should a change have been missed. */
-const LONGEST = 10 * 60_000
+/** Longer (ms) nothing is remembered, should a change have been missed: somebody may write to the database by hand. */
+const LONGEST = 60 * 60_000
 /** The same for a refusal: a full pool has room again when time has passed, and a pool's change names no node. */
 const LONGEST_REFUSED = 30_000
 /**
@@ -32,7 +32,7 @@ interface Known {
 
 /**
  * Remembers what was seen of nodes that report the same again and again: thousands of them every few seconds cost the
- * database a look-up of each in some minutes as long as nothing changes. What changes is told by the audit trail, which
+ * database a look-up of each within an hour as long as nothing changes. What changes is told by the audit trail, which
  * every replica's changes are in, by one small question a second.
  */
 export class KnownNodes {
