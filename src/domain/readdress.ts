@@ -123,7 +123,7 @@ function begin(context: Context, nodes: readonly store.NewRunNode[], options: Op
     const id = randomBytes(6).toString('hex')
     await store.insertRun(trx, { id, ...signatureOf(context), ...withDefaults(options) }, rest)
     const run = await getReaddress({ db: trx }, id)
-    return context.dryRun ? { ...run, id: null, nodeNames: rest.map(({ nodeName }) => nodeName) } : run
+    return context.dryRun ? { ...run, nodeNames: rest.map(({ nodeName }) => nodeName) } : run
   })
 }
 

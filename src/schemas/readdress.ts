@@ -62,9 +62,7 @@ const Count = Type.Integer({ minimum: 0 })
 
 export const Readdress = Type.Object(
   {
-    id: nullable(
-      Type.String({ description: 'Null where nothing was made: there was nothing to do, or it was a dry run.' }),
-    ),
+    id: nullable(Type.String({ description: 'Null where there was nothing to do, and nothing was made.' })),
     nodeNames: Type.Optional(Type.Array(NodeName, { description: 'Of a dry run: who would be re-addressed.' })),
     state: ReaddressState,
     atOnce,

@@ -61,10 +61,10 @@ t.test('a dry run answers the same, keeps nothing and makes nothing', async (t) 
   const dryRun = await call('POST', '/v1/readdress?dryRun=true', { finding: 'address_mismatch', ...quick })
   t.same(await snapshot(service), before)
   t.equal(dry.status, 202)
-  t.match(dryRun, { status: 202, body: { id: null, nodeNames: ['dry'], counts: { waiting: 1 } } })
+  t.match(dryRun, { status: 202, body: { nodeNames: ['dry'], counts: { waiting: 1 } } })
   const done = await call('POST', '/v1/nodes/dry/readdress', quick)
   const changing = { id: '', createdAt: '', requestId: '' }
-  t.same({ ...dry.body, ...changing }, { ...done.body, ...changing })
+  t.same({ ...dry.body, ...changing }, { ...done.body, ...changing, nodeNames: ['dry'] }, 'and says who is meant')
   t.same([...dry.headers.keys()].sort(), [...done.headers.keys()].sort())
   await eventually('its job waits', () => edges.made.length === 1)
 
