@@ -35,7 +35,7 @@ t.test('a node that joined with its own address comes to report its unique IP', 
   const uniqueIp = await unique(service, 'cam-1')
   const edge = await edges.join('cam-1', '192.168.1.10')
   const run = await begin(service, '/v1/nodes/cam-1/readdress', quick)
-  t.match(run, { state: 'running', counts: { waiting: 1 }, timeoutSeconds: 30, settleSeconds: 1, endedAt: null })
+  t.match(run, { state: 'running', counts: { waiting: 1 }, timeoutSeconds: 300, settleSeconds: 1, endedAt: null })
   t.match(await ended(service, run.id), { state: 'done', counts: { done: 1, waiting: 0, running: 0 } })
   t.equal(await edges.reported('cam-1'), uniqueIp)
   t.equal(edge.address, uniqueIp, 'and the edge itself has it')
