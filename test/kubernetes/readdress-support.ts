@@ -79,6 +79,5 @@ export async function begin(service: Service, path: string, body: object): Promi
   return answer.body
 }
 
-/** As fast as the stand-in's edges allow. */
-/** Soon done; and no machine is so slow that it is late. */
+/** As fast as the stand-in's edges allow; and no machine is so slow that it is late. */
 export const quick = { settleSeconds: 1, timeoutSeconds: 300 }
