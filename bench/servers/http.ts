@@ -6,8 +6,8 @@ import { devNull, tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { fileURLToPath } from 'node:url'
+import { freePort } from '../../test/support/free-port.js'
 import type { Scope } from '../scope.js'
-import { freePort } from './port.js'
 
 /** Somebody who answers HTTP, in a process of its own. */
 export interface HttpServer {

@@ -5,8 +5,8 @@ import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { setTimeout as pause } from 'node:timers/promises'
 import { Redis } from 'ioredis'
+import { freePort } from '../../test/support/free-port.js'
 import type { Scope } from '../scope.js'
-import { freePort } from './port.js'
 
 export interface BenchRedis {
   readonly url: string
