@@ -19,13 +19,18 @@ export function staleReferences(
 ): Finding[] {
   if (references.length === 0) return []
   const formerHolders = formerOf(references, former, sightings)
+  const holdings = new Map<string, Holding[]>()
+  for (const one of former) {
+    const same = holdings.get(one.address)
+    if (same) same.push(one)
+    else holdings.set(one.address, [one])
+  }
   const displayed = new Set([...held.values()].map(({ displayIp }) => displayIp))
   const reported = new Set([...nodes.values()].flatMap(({ internalIps }) => internalIps))
 
   const meantBy = (writtenAt: number, { address, nodeName }: Named): string | undefined =>
     nodeName ??
-    former.find((one) => one.address === address && one.from <= writtenAt && writtenAt < (one.until ?? Infinity))
-      ?.nodeName
+    holdings.get(address)?.find(({ from, until }) => from <= writtenAt && writtenAt < (until ?? Infinity))?.nodeName
   const isStale = (writtenAt: number, named: Named): boolean => {
     const { address, nodeName } = named
     const holder = holders.get(address)
